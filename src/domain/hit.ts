@@ -1,0 +1,93 @@
+/**
+ * A hit: one HTTP call as the edge received it, before anyone has understood it.
+ * Owns the shape that travels through spool and queue; decoding it is `src/domain/decode-hit.ts`, judging it `src/domain/judge/`.
+ */
+
+export const ENDPOINTS = [
+  'click',
+  'goal-by-click-id',
+  'goal',
+  'conv',
+  'conv-change',
+  'conv-addchange',
+  'promo',
+  /** Any other path below /track/: stored so that it can be found, judged 120. */
+  'unknown',
+] as const;
+export type Endpoint = (typeof ENDPOINTS)[number];
+export type ConversionEndpoint = Exclude<Endpoint, 'click'>;
+
+/** How a hit came in; the `channel` column. `postback`: no browser asked; `pixel`: one did. */
+export const CHANNELS = ['postback', 'pixel', 'promo', 'batch', 'replay', 'manual'] as const;
+export type Channel = (typeof CHANNELS)[number];
+
+/** The form of the answer: `return=`, or what the browser asked for. */
+export const RETURN_FORMS = ['img', 'js', 'iframe', 'json'] as const;
+export type ReturnForm = (typeof RETURN_FORMS)[number];
+
+/** What every hit carries. Strings are '' when absent. */
+export interface RawHit {
+  /** UUIDv7, lower case with dashes; also the transaction id if the hit becomes one. */
+  readonly hitId: string;
+  /** Receipt time at the edge, ms since 1970. */
+  readonly receivedAtMs: number;
+  readonly endpoint: Endpoint;
+  readonly method: string;
+  /** Path as sent, without the query; at most 2,048 characters are kept. */
+  readonly path: string;
+  /** Query as sent, without `?`, undecoded. The token is still in it: blank it before showing or storing rows. */
+  readonly query: string;
+  /** Body as sent. Bytes that are not UTF-8 are kept as base64 and `bodyIsBase64` is true. */
+  readonly body: string;
+  readonly bodyIsBase64: boolean;
+  readonly contentType: string;
+  /** Only the `slc_*` pairs of the Cookie header, joined by `; `. */
+  readonly cookies: string;
+  /** The visitor's or caller's address after trusted proxies, canonical text form. */
+  readonly ip: string;
+  readonly userAgent: string;
+  readonly referer: string;
+  /** A browser asked: Sec-Fetch-Dest, an image/script/frame Accept, or `return` of img, js or iframe. */
+  readonly fromBrowser: boolean;
+}
+
+/** A click, fully understood at the edge because its answer depends on it. */
+export interface ClickHit extends RawHit {
+  readonly endpoint: 'click';
+  /** 32 hex characters; '' for an invalid click: no id is minted, so a conversion can't refer to it. */
+  readonly clickId: string;
+  readonly offerId: number;
+  readonly affiliateId: number;
+  readonly advertiserId: number;
+  /** Verdict the edge gave under the chunk's catalogue version (0, 105, 109, 110, 115, 120, 121). */
+  readonly verdictCode: number;
+  readonly detail: string;
+}
+
+export interface ConversionHit extends RawHit {
+  readonly endpoint: ConversionEndpoint;
+}
+
+export type Hit = ClickHit | ConversionHit;
+
+/** The two kinds of chunk. */
+export const CHUNK_KINDS = ['clicks', 'conversions'] as const;
+export type ChunkKind = (typeof CHUNK_KINDS)[number];
+
+/** What heads a chunk file and its job. */
+export interface ChunkHeader {
+  /** `<edge number>-<opened at ms>-<sequence>-<c|t>`; unique for ever, no colon (BullMQ forbids it in job ids). */
+  readonly chunkId: string;
+  readonly kind: ChunkKind;
+  readonly edgeNumber: number;
+  /** When the edge opened it, ms since 1970; every hit in it is received at or after this. Indexed in ClickHouse. */
+  readonly openedAtMs: number;
+  /** The catalogue version the edge had; constant within a chunk (a change of catalogue closes the chunk). */
+  readonly catalogueVersion: number;
+}
+
+/** A whole chunk, decoded. `hits.length` is the number of intact records; the job repeats it as `hitCount`. */
+export interface Chunk {
+  readonly header: ChunkHeader;
+  readonly hits: readonly Hit[];
+}

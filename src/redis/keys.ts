@@ -1,0 +1,43 @@
+/**
+ * The one place where Redis keys are spelled. `prefix` (default 'sluice') keeps instances and test files apart.
+ * Gate keys of one lane share the hash tag `{<prefix>:l:<lane>}`, so that a lane's script runs on one slot of a cluster.
+ */
+export type RedisKeys = ReturnType<typeof createRedisKeys>;
+
+export function createRedisKeys(prefix = 'sluice') {
+  const gate = (lane: number): string => `{${prefix}:l:${lane}}`;
+  return {
+    prefix,
+    /** BullMQ's key prefix; the queue name follows it. Hash-tagged by BullMQ's own rule. */
+    queuePrefix: `{${prefix}:q}`,
+    /** Hash a kind: id → JSON. */
+    catalogue: (kind: string): string => `{${prefix}:catalogue}:${kind}`,
+    /** Integer: the version that the hashes hold. Missing is not empty: it means refill from ClickHouse. */
+    catalogueVersion: `{${prefix}:catalogue}:version`,
+    /** Channel: the new version, as decimal text. */
+    catalogueChanged: `{${prefix}:catalogue}:changed`,
+    /** Hash: edge number → ms up to which every click chunk of that edge is confirmed in ClickHouse. */
+    edgeMarks: `${prefix}:edge-marks`,
+    /** Hash: `<role>-<pid>` → JSON heartbeat {atMs, startedAtMs, …}; read by doctor and the API. */
+    heartbeats: `${prefix}:heartbeats`,
+    /** Channel: JSON lines of verdicts for /tail, published by workers after commit. Lossy by design. */
+    verdictTail: `${prefix}:tail`,
+    /** String with expiry: who does the periodic work (roll-ups, late-click replays). Advisory only. */
+    maintenanceLock: `${prefix}:maintenance`,
+    lane: {
+      /** Hash: applied (position), nonce, and `sig:<offer>` → the rule signature that the offer's state was built with. */
+      meta: (lane: number): string => `${gate(lane)}:meta`,
+      /** Hash: click id → transaction ids `first` or `first|last`. */
+      clicks: (lane: number, goalId: number): string => `${gate(lane)}:clicks:${goalId}`,
+      /** Hash: order id → transaction id. */
+      orders: (lane: number, goalId: number): string => `${gate(lane)}:orders:${goalId}`,
+      /** Hash: track id → transaction id. */
+      tracks: (lane: number, goalId: number): string => `${gate(lane)}:tracks:${goalId}`,
+      /** Hash of one window bucket: address → transaction id. */
+      ips: (lane: number, offerId: number, bucket: string): string =>
+        `${gate(lane)}:ips:${offerId}:${bucket}`,
+      /** Hash: `<scope>:<bucket>` → `count|last transaction id`; scope is `g` or `a<affiliate id>`. */
+      caps: (lane: number, goalId: number): string => `${gate(lane)}:caps:${goalId}`,
+    },
+  };
+}
