@@ -1,0 +1,43 @@
+/**
+ * Hit ids: UUIDv7 (RFC 9562), increasing within a process even when the clock steps back.
+ * 48 bit ms, 12 bit counter within the ms (overflow borrows the next ms), 62 random bits.
+ */
+import { randomFillSync } from 'node:crypto';
+
+const POOL_BYTES = 8 * 512;
+const COUNTER_MAX = 0xfff;
+
+export function createHitIds(clock: () => number): () => string {
+  const pool = Buffer.alloc(POOL_BYTES);
+  let used = POOL_BYTES;
+  let lastMs = 0;
+  let counter = 0;
+  return () => {
+    const now = clock();
+    if (now > lastMs) {
+      lastMs = now;
+      counter = 0;
+    } else if (++counter > COUNTER_MAX) {
+      lastMs += 1;
+      counter = 0;
+    }
+    if (used === POOL_BYTES) {
+      randomFillSync(pool);
+      used = 0;
+    }
+    const random = pool.toString('hex', used, used + 8);
+    const variant = '89ab'.charAt((pool[used] ?? 0) & 3);
+    used += 8;
+    const ms = lastMs.toString(16).padStart(12, '0');
+    const count = counter.toString(16).padStart(3, '0');
+    return `${ms.slice(0, 8)}-${ms.slice(8)}-7${count}-${variant}${random.slice(1, 4)}-${random.slice(4)}`;
+  };
+}
+
+const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+/** The ms inside a UUIDv7 in its canonical text form, or undefined for anything else. */
+export function msOfUuidV7(id: string): number | undefined {
+  if (!UUID_V7.test(id)) return undefined;
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+}

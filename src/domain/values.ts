@@ -1,0 +1,25 @@
+/** Plain values of requests: ids, money, currencies. Undefined or 0 means: not such a value. */
+
+/** Largest id the store's UInt32 holds. */
+const ID_MAX = 2 ** 32 - 1;
+
+/** A positive integer id, or 0 for anything else. */
+export function parseId(text: string): number {
+  if (!/^[0-9]{1,10}$/.test(text)) return 0;
+  const id = Number(text);
+  return id <= ID_MAX ? id : 0;
+}
+
+const MONEY = /^[0-9]{1,14}(?:\.[0-9]{1,4})?$/;
+
+/** A plain decimal ≥ 0 with up to 4 places (CONTRACT.md) and up to 14 digits before the point: the store's Decimal(18, 4). */
+export function isMoney(text: string): boolean {
+  return MONEY.test(text);
+}
+
+const CURRENCIES: ReadonlySet<string> = new Set(Intl.supportedValuesOf('currency'));
+
+/** An ISO 4217 code in capitals or small letters. */
+export function isCurrency(text: string): boolean {
+  return /^[a-zA-Z]{3}$/.test(text) && CURRENCIES.has(text.toUpperCase());
+}
