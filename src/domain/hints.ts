@@ -1,0 +1,75 @@
+/**
+ * Hints: what a wrong value looks like having gone wrong, in plain words, with what to change.
+ * The shapes come from what integrations get wrong in practice (macros left in place, ids cut, doubled or swapped).
+ */
+
+const MACRO_SHAPES = [
+  /^\{+[^{}]*\}+$/,
+  /^%7b.*%7d$/i,
+  /^\[[^[\]]*\]$/,
+  /^%%.*%%$/,
+  /^\$\{.*\}$/,
+  /^#.*#$/,
+  /^<.*>$/,
+];
+const NOTHING = new Set(['undefined', 'null', 'none', 'nan', 'false', '0', '-', 'n/a']);
+const HEX32 = /^[0-9a-f]{32}$/;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+function looksLikeMacro(value: string): boolean {
+  return MACRO_SHAPES.some((shape) => shape.test(value.trim()));
+}
+
+/** A hint for a click id that is absent or was not minted here; '' when nothing is recognised. */
+export function hintOfClickId(value: string, isGenuine: (id: string) => boolean): string {
+  if (value === '') {
+    return 'click_id is empty or missing: put the macro that your system fills with the click id into the postback URL.';
+  }
+  if (looksLikeMacro(value)) {
+    return `The macro ${value.slice(0, 60)} was not replaced: the system that sends this call does not know it. Use the name under which that system stores our click id.`;
+  }
+  if (NOTHING.has(value.toLowerCase())) {
+    return `click_id=${value}: the sending script had no click id at hand. Store it when the visitor lands, and send what was stored.`;
+  }
+  const trimmed = value.trim().replace(/^['"]+|['"]+$/g, '').trim();
+  if (trimmed !== value && isGenuine(trimmed)) {
+    return 'The click id is right but has a space or quote around it: send it bare.';
+  }
+  const lower = trimmed.toLowerCase();
+  if (lower !== trimmed && isGenuine(lower)) {
+    return 'The click id was turned to capitals on its way: send it exactly as received.';
+  }
+  if (lower.length > 32 && isGenuine(lower.slice(0, 32))) {
+    return 'The click id has something appended or is sent twice: send it once, 32 characters.';
+  }
+  if (/^[0-9a-f]+$/.test(lower) && lower.length < 32) {
+    return `The click id is cut: ${lower.length} of 32 characters arrived. Widen the field that stores it.`;
+  }
+  if (UUID.test(value)) return 'This looks like a session or transaction id, not a click id: ours has 32 characters without dashes.';
+  if (!HEX32.test(value)) {
+    return "This looks like an id of another system, for example the affiliate's own click id (aff_click_id): send our {click_id}.";
+  }
+  return '';
+}
+
+/** A hint for a value that should have been a plain one; '' when nothing is recognised. */
+export function hintOfValue(name: string, value: string): string {
+  if (looksLikeMacro(value)) {
+    return `The macro ${value.slice(0, 60)} in ${name} was not replaced by the sending system.`;
+  }
+  if (value.toLowerCase() === name.toLowerCase()) {
+    return `${name}=${value}: the name was sent in place of the value. Put your system's variable there.`;
+  }
+  if (NOTHING.has(value.toLowerCase())) return `${name}=${value}: the sending script had no value. Leave the parameter out then.`;
+  if (/^\s|\s$/.test(value)) return `${name} has a space around it.`;
+  if (/[$€£¥]|[a-z]{3}/i.test(value) && /[0-9]/.test(value)) {
+    return `${name}=${value.slice(0, 40)}: send the bare number, and the currency in the parameter currency.`;
+  }
+  if (/^[0-9]{1,3}([.,][0-9]{3})*,[0-9]+$/.test(value) || /^[0-9]+,[0-9]+$/.test(value)) {
+    return `${name}=${value.slice(0, 40)}: write a point before the decimals and nothing between thousands, like 1234.56.`;
+  }
+  if (/^[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$/.test(value)) {
+    return `${name}=${value.slice(0, 40)}: leave out the thousands separators, like 1234.56.`;
+  }
+  return '';
+}
