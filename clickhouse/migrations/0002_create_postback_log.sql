@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS postback_log
     hint String COMMENT 'What the call looks like having gone wrong, in plain words; empty: nothing recognised',
     blocking_transaction_id String COMMENT 'The transaction that holds the slot',
     click_pending UInt8 COMMENT '1: judged 108 only because its click had not arrived; replayed by itself when it does',
+    token_valid UInt8 COMMENT '1: a valid advertiser token came with the call, so a replay needs none',
     conv_status LowCardinality(String) COMMENT 'Conversion status: approved, pending, rejected, hold; of a change: the new one, empty: unchanged',
     payout Nullable(Decimal(18, 4)) COMMENT 'To the affiliate; of a change: the new one, NULL: unchanged',
     revenue Nullable(Decimal(18, 4)) COMMENT 'From the advertiser; of a change: the new one, NULL: unchanged',

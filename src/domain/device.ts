@@ -11,7 +11,8 @@ export interface Device {
 const UNKNOWN: Device = { device: '', os: '', browser: '' };
 /** User agents remembered; real traffic has a few thousand, and an attacker's random ones only cost the parse. */
 const REMEMBERED_MAX = 10_000;
-const BOT = /bot\b|crawl|spider|slurp|headless|curl\/|wget\/|python-requests|okhttp|java\/|go-http-client/i;
+const BOT =
+  /bot\b|crawl|spider|slurp|headless|curl\/|wget\/|python-requests|okhttp|java\/|go-http-client/i;
 
 function parse(userAgent: string): Device {
   const parsed = bowser.parse(userAgent);

@@ -31,7 +31,10 @@ export function hintOfClickId(value: string, isGenuine: (id: string) => boolean)
   if (NOTHING.has(value.toLowerCase())) {
     return `click_id=${value}: the sending script had no click id at hand. Store it when the visitor lands, and send what was stored.`;
   }
-  const trimmed = value.trim().replace(/^['"]+|['"]+$/g, '').trim();
+  const trimmed = value
+    .trim()
+    .replace(/^['"]+|['"]+$/g, '')
+    .trim();
   if (trimmed !== value && isGenuine(trimmed)) {
     return 'The click id is right but has a space or quote around it: send it bare.';
   }
@@ -45,7 +48,8 @@ export function hintOfClickId(value: string, isGenuine: (id: string) => boolean)
   if (/^[0-9a-f]+$/.test(lower) && lower.length < 32) {
     return `The click id is cut: ${lower.length} of 32 characters arrived. Widen the field that stores it.`;
   }
-  if (UUID.test(value)) return 'This looks like a session or transaction id, not a click id: ours has 32 characters without dashes.';
+  if (UUID.test(value))
+    return 'This looks like a session or transaction id, not a click id: ours has 32 characters without dashes.';
   if (!HEX32.test(value)) {
     return "This looks like an id of another system, for example the affiliate's own click id (aff_click_id): send our {click_id}.";
   }
@@ -60,7 +64,8 @@ export function hintOfValue(name: string, value: string): string {
   if (value.toLowerCase() === name.toLowerCase()) {
     return `${name}=${value}: the name was sent in place of the value. Put your system's variable there.`;
   }
-  if (NOTHING.has(value.toLowerCase())) return `${name}=${value}: the sending script had no value. Leave the parameter out then.`;
+  if (NOTHING.has(value.toLowerCase()))
+    return `${name}=${value}: the sending script had no value. Leave the parameter out then.`;
   if (/^\s|\s$/.test(value)) return `${name} has a space around it.`;
   if (/[$€£¥]|[a-z]{3}/i.test(value) && /[0-9]/.test(value)) {
     return `${name}=${value.slice(0, 40)}: send the bare number, and the currency in the parameter currency.`;

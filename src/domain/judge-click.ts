@@ -20,7 +20,10 @@ export function judgeClick(snapshot: CatalogueSnapshot, parameters: Parameters):
   const offer = snapshot.offer(parseId(offerText));
   const affiliateId = parseId(affiliateText);
   if (offer === undefined) {
-    const detail = offerText === '' ? 'the link names no offer (o)' : `no offer has the id ${offerText.slice(0, 50)}`;
+    const detail =
+      offerText === ''
+        ? 'the link names no offer (o)'
+        : `no offer has the id ${offerText.slice(0, 50)}`;
     return { verdict: verdictOf('offer_not_found'), detail, offer, affiliateId };
   }
   const failure =

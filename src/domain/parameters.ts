@@ -49,7 +49,9 @@ function parseJson(body: string): BodyResult {
   try {
     parsed = JSON.parse(body);
   } catch (error) {
-    return unreadable(`the JSON body can't be read: ${error instanceof Error ? error.message : ''}`);
+    return unreadable(
+      `the JSON body can't be read: ${error instanceof Error ? error.message : ''}`,
+    );
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     return unreadable('the JSON body is not an object of parameters');
@@ -57,7 +59,8 @@ function parseJson(body: string): BodyResult {
   const parameters = new Map<string, string>();
   for (const [name, value] of Object.entries(parsed)) {
     const text = scalar(value);
-    if (text === undefined) return unreadable(`the JSON body's "${name.slice(0, 50)}" is not a plain value`);
+    if (text === undefined)
+      return unreadable(`the JSON body's "${name.slice(0, 50)}" is not a plain value`);
     parameters.set(name, text);
   }
   return { readable: true, parameters };
@@ -68,7 +71,8 @@ export function parseBody(body: string, contentType: string): BodyResult {
   if (body === '') return { readable: true, parameters: NO_PARAMETERS };
   const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
   if (type === 'application/json' || type.endsWith('+json')) return parseJson(body);
-  if (type === 'application/x-www-form-urlencoded') return { readable: true, parameters: parseQuery(body) };
+  if (type === 'application/x-www-form-urlencoded')
+    return { readable: true, parameters: parseQuery(body) };
   if (type === '' || type === 'text/plain') {
     // navigator.sendBeacon sends text/plain; which of the two it is shows in the first character.
     if (body.trimStart().startsWith('{')) return parseJson(body);

@@ -30,7 +30,9 @@ export function judgeAffiliate(
   const affiliate = snapshot.affiliate(affiliateId);
   if (affiliate === undefined) {
     const detail =
-      asSent === '' ? 'the call names no affiliate (a)' : `no affiliate has the id ${asSent.slice(0, 50)}`;
+      asSent === ''
+        ? 'the call names no affiliate (a)'
+        : `no affiliate has the id ${asSent.slice(0, 50)}`;
     return { slug: 'affiliate_not_found', detail };
   }
   if (affiliate.status !== 'active') {

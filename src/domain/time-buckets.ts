@@ -71,7 +71,10 @@ export function offsetMsAt(zone: string, ms: number): number {
  */
 export function instantOfWall(zone: string, wallMs: number): number {
   let first = Infinity;
-  for (const guess of [wallMs - offsetMsAt(zone, wallMs - DAY_MS), wallMs - offsetMsAt(zone, wallMs + DAY_MS)]) {
+  for (const guess of [
+    wallMs - offsetMsAt(zone, wallMs - DAY_MS),
+    wallMs - offsetMsAt(zone, wallMs + DAY_MS),
+  ]) {
     if (guess + offsetMsAt(zone, guess) === wallMs) first = Math.min(first, guess);
   }
   if (first !== Infinity) return first;
@@ -114,7 +117,11 @@ function hourBucket(zone: string, ms: number): Bucket {
     }
   }
   const date = new Date(wallStart).toISOString().slice(0, 13);
-  return { key: `h${date}${offset >= 0 ? '+' : '-'}${Math.abs(offset) / 60_000}`, startsAtMs, endsAtMs };
+  return {
+    key: `h${date}${offset >= 0 ? '+' : '-'}${Math.abs(offset) / 60_000}`,
+    startsAtMs,
+    endsAtMs,
+  };
 }
 
 function dateBucket(zone: string, ms: number, period: 'day' | 'week' | 'month'): Bucket {

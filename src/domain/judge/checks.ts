@@ -1,0 +1,408 @@
+/**
+ * The stateless checks of a conversion call, as data, in the contract's order. The first that fails decides.
+ * What needs the state of earlier conversions (101, 122, 102, 103, 107) is the gate's; it comes after all of these.
+ */
+import { timingSafeEqual } from 'node:crypto';
+import { hintOfClickId, hintOfValue } from '../hints.ts';
+import { matchingCidr } from '../ip-rules.ts';
+import {
+  judgeAffiliate,
+  judgeDeployment,
+  judgeOfferActive,
+  type Failure,
+} from '../participants.ts';
+import { dateInZone, formatInZone } from '../time-buckets.ts';
+import type { VerdictSlug } from '../verdicts.ts';
+import { parameterOf } from './call.ts';
+import type { Case } from './resolve.ts';
+
+export interface Check {
+  /** Stable name, shown by explain. */
+  readonly name: string;
+  /** Why the check says nothing about this call, or undefined when it applies. */
+  readonly skipped: (item: Case) => string | undefined;
+  readonly judge: (item: Case) => Failure | undefined;
+  /** What was compared, when it passed. */
+  readonly evidence: (item: Case) => string;
+}
+
+const DAY_MS = 86_400_000;
+const CODE_SHAPE = /^[0-9A-Za-z]{1,100}$/;
+
+const always = (): undefined => undefined;
+const short = (text: string): string => text.slice(0, 100);
+
+function fail(slug: VerdictSlug, detail: string, hint = ''): Failure {
+  return hint === '' ? { slug, detail } : { slug, detail, hint };
+}
+
+const onlyPromo = (item: Case): string | undefined =>
+  item.call.hit.endpoint === 'promo' ? undefined : 'not a promo code call';
+
+/** A correction of a stored transaction must go through whatever became of its offer since. */
+const notForChanges = (item: Case): string | undefined =>
+  item.transaction !== undefined || item.call.hit.endpoint === 'conv-change'
+    ? 'a change of a stored transaction'
+    : undefined;
+
+function needsClick(item: Case): string | undefined {
+  if (item.call.hit.endpoint === 'promo') return 'a promo code needs no click';
+  const byId =
+    item.call.hit.endpoint === 'conv-change' && parameterOf(item.call, 'transaction_id') !== '';
+  return byId || item.transaction !== undefined ? 'the transaction is named by its id' : undefined;
+}
+
+function judgeNamedIds(item: Case): Failure | undefined {
+  const offerText = parameterOf(item.call, 'offer_id');
+  const goalText = parameterOf(item.call, 'goal_id');
+  if (offerText !== '' && item.requestOffer === undefined) {
+    return fail(
+      'offer_not_found',
+      `no offer has the id ${short(offerText)}`,
+      hintOfValue('offer_id', offerText),
+    );
+  }
+  if (goalText !== '' && item.requestGoal === undefined) {
+    return fail(
+      'goal_not_found',
+      `no goal has the id ${short(goalText)}`,
+      hintOfValue('goal_id', goalText),
+    );
+  }
+  return undefined;
+}
+
+function judgePromoCode(item: Case): Failure | undefined {
+  if (item.promo !== undefined) return undefined;
+  const code = parameterOf(item.call, 'code');
+  if (code === '')
+    return fail(
+      'promo_code_not_found',
+      'the call names no code',
+      'Send the code the buyer typed as code=.',
+    );
+  if (!CODE_SHAPE.test(code.trim())) {
+    const detail = `${short(code)} is no promo code: codes have 1 to 100 Latin letters and digits`;
+    return fail('promo_code_not_found', detail, hintOfValue('code', code));
+  }
+  if (item.promoEntries.length > 0) {
+    const offers = item.promoEntries.map((entry) => entry.offer_id).join(', ');
+    const detail = `the code ${code} exists for offer ${offers}, not for offer ${parameterOf(item.call, 'offer_id')}`;
+    return fail(
+      'promo_code_not_found',
+      detail,
+      'Send the offer_id of the offer that has the code, or none.',
+    );
+  }
+  return fail('promo_code_not_found', `no promo code ${short(code)} exists`);
+}
+
+function judgePromoDates(item: Case): Failure | undefined {
+  const { promo, offer } = item;
+  if (promo === undefined || offer === undefined) return undefined;
+  const today = dateInZone(offer.timezone, item.call.hit.receivedAtMs);
+  if (promo.start_date !== null && today < promo.start_date) {
+    return fail(
+      'promo_code_not_valid_now',
+      `${promo.code} starts on ${promo.start_date}; it was ${today} in ${offer.timezone}`,
+    );
+  }
+  if (promo.end_date !== null && today > promo.end_date) {
+    return fail(
+      'promo_code_not_valid_now',
+      `${promo.code} ended on ${promo.end_date}; it was ${today} in ${offer.timezone}`,
+    );
+  }
+  return undefined;
+}
+
+function judgeCookie(item: Case): Failure | undefined {
+  const { id, opened } = item.reference;
+  if (id === '') {
+    const hint =
+      'The browser sent no cookie of a click: it may block third-party cookies, or the visitor came by no tracking link.';
+    return fail('invalid_cookie', 'no slc_ cookie of this offer came with the call', hint);
+  }
+  if (opened === undefined) {
+    return fail('invalid_cookie', `the cookie holds ${short(id)}, which is no click id of ours`);
+  }
+  const wanted = item.requestOffer?.id ?? item.requestGoal?.offer_id;
+  if (wanted !== undefined && opened.offerId !== wanted) {
+    return fail(
+      'invalid_cookie',
+      `the cookie's click belongs to offer ${opened.offerId}, the call to offer ${wanted}`,
+    );
+  }
+  return undefined;
+}
+
+function judgeClickId(item: Case): Failure | undefined {
+  const { id, opened } = item.reference;
+  const sent = short(id);
+  if (id === '') {
+    const what = item.isChange
+      ? 'the call names neither transaction_id nor click_id'
+      : 'the call names no click_id';
+    return fail(
+      'invalid_click_id',
+      what,
+      hintOfClickId('', () => false),
+    );
+  }
+  if (opened === undefined) {
+    const hint = hintOfClickId(id, (text) => item.codec.open(text) !== undefined);
+    return fail('invalid_click_id', `click_id=${sent} was not minted here`, hint);
+  }
+  if (item.click === 'pending') {
+    const hint =
+      'The id is genuine, but its click has not arrived yet. This call is replayed by itself when it does.';
+    return fail('invalid_click_id', `the click ${sent} is not stored yet`, hint);
+  }
+  if (item.storedClick === undefined) {
+    return fail('invalid_click_id', `no click has the id ${sent}, though its form is genuine`);
+  }
+  const wanted = parameterOf(item.call, 'offer_id');
+  if (wanted !== '' && item.requestOffer?.id !== item.storedClick.offer_id) {
+    const detail = `the click belongs to offer ${item.storedClick.offer_id}, the call names offer ${wanted}`;
+    return fail(
+      'invalid_click_id',
+      detail,
+      "This is another offer's click id: send the id of the click on this offer, or leave offer_id out.",
+    );
+  }
+  return undefined;
+}
+
+function judgeClickAge(item: Case): Failure | undefined {
+  const { storedClick, offer } = item;
+  if (storedClick === undefined || offer === undefined) return undefined;
+  const expiresAtMs = storedClick.click_time_ms + offer.click_lifetime_days * DAY_MS;
+  const { receivedAtMs } = item.call.hit;
+  if (receivedAtMs <= expiresAtMs) return undefined;
+  const detail = `the click of ${formatInZone(offer.timezone, storedClick.click_time_ms)} could convert until ${formatInZone(offer.timezone, expiresAtMs)} (${offer.click_lifetime_days} days)`;
+  return fail('click_expired', detail);
+}
+
+function judgeGoalFound(item: Case): Failure | undefined {
+  const offerId = item.offer?.id ?? 0;
+  const alias = parameterOf(item.call, 'goal_alias');
+  if (item.goal === undefined) {
+    const detail =
+      alias === ''
+        ? `offer ${offerId} has no default goal and the call names none`
+        : `offer ${offerId} has no goal with the alias ${short(alias)}`;
+    return fail('goal_not_found', detail, alias === '' ? '' : hintOfValue('goal_alias', alias));
+  }
+  if (item.goal.offer_id !== offerId) {
+    const detail = `goal ${item.goal.id} belongs to offer ${item.goal.offer_id}, the call to offer ${offerId}`;
+    return fail(
+      'goal_not_found',
+      detail,
+      'This is the goal id of another offer: use one of this offer, or none for its default goal.',
+    );
+  }
+  return undefined;
+}
+
+function sameHash(a: string, b: string): boolean {
+  const [left, right] = [Buffer.from(a), Buffer.from(b)];
+  return left.length === right.length && timingSafeEqual(left, right);
+}
+
+/** A valid token came with the call (or with the call that this one replays). */
+export function hasValidToken(item: Case): boolean {
+  if (item.call.tokenVerifiedBefore) return true;
+  const { tokenHash } = item.call;
+  if (tokenHash === '') return false;
+  if (item.advertiser !== undefined) {
+    return item.advertiser.token !== null && sameHash(tokenHash, item.advertiser.token);
+  }
+  // No offer is known: a change that matches nothing. Any advertiser's token lets it see 119.
+  return item.snapshot.state.advertisers.some(
+    ({ token }) => token !== null && sameHash(tokenHash, token),
+  );
+}
+
+function judgeToken(item: Case): Failure | undefined {
+  if (hasValidToken(item)) return undefined;
+  const name =
+    item.advertiser === undefined ? 'any advertiser' : `advertiser ${item.advertiser.id}`;
+  if (item.call.tokenHash !== '') {
+    const none = item.advertiser !== undefined && item.advertiser.token === null;
+    return fail(
+      'invalid_token',
+      none ? `${name} has no security token set` : `the token is not that of ${name}`,
+    );
+  }
+  if (item.isChange)
+    return fail(
+      'invalid_token',
+      `${item.call.hit.endpoint} always needs the token of ${name}; none was sent`,
+    );
+  if (item.advertiser?.require_token === true) {
+    return fail('invalid_token', `${name} requires its token on every call; none was sent`);
+  }
+  return undefined;
+}
+
+function judgeCallerIp(item: Case): Failure | undefined {
+  const { offer } = item;
+  if (offer === undefined) return undefined;
+  const { ip } = item.call.hit;
+  const denied = matchingCidr(ip, offer.postback_ips.deny);
+  if (denied !== undefined)
+    return fail('ip_not_allowed', `${ip} is in ${denied}, which offer ${offer.id} denies`);
+  const { allow } = offer.postback_ips;
+  if (allow.length === 0 || matchingCidr(ip, allow) !== undefined) return undefined;
+  return fail(
+    'ip_not_allowed',
+    `${ip} is in none of the ranges offer ${offer.id} allows: ${allow.join(', ')}`,
+  );
+}
+
+const fromBrowser = (item: Case): boolean =>
+  item.call.hit.fromBrowser || item.reference.from === 'cookie';
+
+export const CHECKS: readonly Check[] = [
+  {
+    name: 'well-formed',
+    skipped: always,
+    judge: ({ call }) =>
+      call.malformed && fail('malformed', call.malformed.detail, call.malformed.hint),
+    evidence: () => 'every value is what it must be',
+  },
+  {
+    name: 'named ids exist',
+    skipped: ({ call }) =>
+      parameterOf(call, 'offer_id') + parameterOf(call, 'goal_id') === ''
+        ? 'the call names no offer_id or goal_id'
+        : undefined,
+    judge: judgeNamedIds,
+    evidence: ({ requestOffer, requestGoal }) =>
+      [
+        requestOffer && `offer ${requestOffer.id} exists`,
+        requestGoal && `goal ${requestGoal.id} exists`,
+      ]
+        .filter(Boolean)
+        .join(', '),
+  },
+  {
+    name: 'promo code',
+    skipped: onlyPromo,
+    judge: judgePromoCode,
+    evidence: ({ promo }) => `${promo?.code} of offer ${promo?.offer_id}`,
+  },
+  {
+    name: 'promo code dates',
+    skipped: onlyPromo,
+    judge: judgePromoDates,
+    evidence: ({ promo }) => `from ${promo?.start_date ?? 'ever'} to ${promo?.end_date ?? 'ever'}`,
+  },
+  {
+    name: 'promo codes enabled',
+    skipped: onlyPromo,
+    judge: ({ offer }) =>
+      offer !== undefined && !offer.promo_codes_enabled
+        ? fail('promo_codes_disabled', `promo codes are off for offer ${offer.id} (${offer.title})`)
+        : undefined,
+    evidence: ({ offer }) => `on for offer ${offer?.id}`,
+  },
+  {
+    name: 'cookie',
+    skipped: ({ reference, call }) =>
+      call.hit.endpoint === 'goal' && reference.from === 'cookie'
+        ? undefined
+        : 'the click is not named by a cookie',
+    judge: judgeCookie,
+    evidence: ({ reference }) => `slc_${reference.opened?.offerId} holds ${reference.id}`,
+  },
+  {
+    name: 'click id',
+    skipped: needsClick,
+    judge: judgeClickId,
+    evidence: ({ reference }) => `click ${reference.id} is stored`,
+  },
+  {
+    name: 'click lifetime',
+    skipped: (item) => needsClick(item) ?? notForChanges(item),
+    judge: judgeClickAge,
+    evidence: ({ offer }) => `younger than ${offer?.click_lifetime_days} days`,
+  },
+  {
+    name: 'offer exists',
+    skipped: (item) =>
+      item.call.hit.endpoint === 'conv-change' && item.offer === undefined
+        ? 'no transaction tells the offer'
+        : undefined,
+    judge: (item) =>
+      item.offer === undefined
+        ? fail('offer_not_found', 'no offer belongs to the call')
+        : undefined,
+    evidence: ({ offer }) => `offer ${offer?.id} (${offer?.title})`,
+  },
+  {
+    name: 'offer active',
+    skipped: notForChanges,
+    judge: ({ offer, snapshot }) => offer && judgeOfferActive(snapshot, offer),
+    evidence: ({ offer }) => `status ${offer?.status}`,
+  },
+  {
+    name: 'goal exists',
+    skipped: (item) =>
+      item.isChange && item.offer === undefined ? 'no transaction tells the offer' : undefined,
+    judge: judgeGoalFound,
+    evidence: ({ goal }) => `goal ${goal?.id} (${goal?.alias})`,
+  },
+  {
+    name: 'goal active',
+    skipped: notForChanges,
+    judge: ({ goal }) =>
+      goal !== undefined && goal.status !== 'active'
+        ? fail('goal_not_active', `goal ${goal.id} (${goal.title}) is ${goal.status}`)
+        : undefined,
+    evidence: ({ goal }) => `status ${goal?.status}`,
+  },
+  {
+    name: 'token',
+    skipped: always,
+    judge: judgeToken,
+    evidence: (item) =>
+      hasValidToken(item) ? 'the token is right' : 'none was sent, none is required',
+  },
+  {
+    name: 'caller address',
+    skipped: (item) =>
+      fromBrowser(item) ? 'a browser called; only servers are checked' : undefined,
+    judge: judgeCallerIp,
+    evidence: ({ call }) => `${call.hit.ip} may call`,
+  },
+  {
+    name: 'affiliate exists and is active',
+    skipped: notForChanges,
+    judge: ({ snapshot, affiliateId }) => judgeAffiliate(snapshot, affiliateId),
+    evidence: ({ affiliateId }) => `affiliate ${affiliateId} is active`,
+  },
+  {
+    name: 'offer deployed',
+    skipped: notForChanges,
+    judge: ({ snapshot, offer, affiliateId }) =>
+      offer && judgeDeployment(snapshot, offer, affiliateId),
+    evidence: ({ offer }) => `offer is ${offer?.availability}`,
+  },
+  {
+    name: 'transaction exists',
+    skipped: ({ call }) =>
+      call.hit.endpoint === 'conv-change' && parameterOf(call, 'transaction_id') !== ''
+        ? undefined
+        : 'the call names no transaction that must exist',
+    judge: ({ transaction, call }) =>
+      transaction === undefined
+        ? fail(
+            'transaction_not_found',
+            `no transaction has the id ${short(parameterOf(call, 'transaction_id'))}`,
+            hintOfValue('transaction_id', parameterOf(call, 'transaction_id')),
+          )
+        : undefined,
+    evidence: ({ transaction }) => `transaction ${transaction?.transaction_id}`,
+  },
+];

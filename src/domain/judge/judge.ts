@@ -1,0 +1,275 @@
+/**
+ * Judging a conversion call: runs the checks in order, and either rejects or asks the gate.
+ * The same list serves `judgeCall` (stops at the first failure) and `traceCall` (shows all, for explain).
+ */
+import type { GateReply, GateRequest } from '../gate-request.ts';
+import { laneOf } from '../gate-request.ts';
+import { bucketOf, formatInZone } from '../time-buckets.ts';
+import { verdictOf, type VerdictSlug } from '../verdicts.ts';
+import { CHECKS } from './checks.ts';
+import { fieldsOf, uniqueIpKeyOf, type PostbackFields } from './fields.ts';
+import { resolveCall, type Case, type ResolveInput } from './resolve.ts';
+
+export type Judged =
+  | { readonly kind: 'invalid'; readonly lane: number; readonly fields: PostbackFields }
+  | {
+      readonly kind: 'candidate';
+      readonly lane: number;
+      readonly request: GateRequest;
+      readonly item: Case;
+    };
+
+export interface TracedCheck {
+  readonly check: string;
+  readonly outcome: 'passed' | 'failed' | 'skipped';
+  readonly evidence: string;
+}
+
+interface Rejection {
+  readonly slug: VerdictSlug;
+  readonly detail: string;
+  readonly hint?: string | undefined;
+  readonly blocking?: string;
+}
+
+function invalidFields(item: Case, rejection: Rejection): PostbackFields {
+  const verdict = verdictOf(rejection.slug);
+  return {
+    ...fieldsOf(item, 'invalid'),
+    row_kind: 'invalid',
+    transaction_id: '',
+    verdict_code: verdict.code,
+    verdict: verdict.slug,
+    title: verdict.title,
+    detail: rejection.detail,
+    hint: rejection.hint ?? '',
+    blocking_transaction_id: rejection.blocking ?? '',
+  };
+}
+
+function modeOf(item: Case): GateRequest['mode'] {
+  if (!item.isChange) return 'create';
+  if (item.transaction !== undefined || item.call.hit.endpoint === 'conv-change') return 'change';
+  return 'change-or-create';
+}
+
+function gateRequestOf(item: Case): GateRequest | undefined {
+  const { call, offer, goal, affiliateId, transaction } = item;
+  if (offer === undefined || goal === undefined) return undefined;
+  const text = (name: string): string => call.parameters.get(name) ?? '';
+  return {
+    hitId: call.hit.hitId,
+    hitTimeMs: call.hit.receivedAtMs,
+    offerId: offer.id,
+    goalId: goal.id,
+    affiliateId,
+    clickId: item.storedClick?.click_id ?? '',
+    orderId: text('adv_order_id'),
+    trackId: text('track_id'),
+    uniqueIp: uniqueIpKeyOf(item),
+    rules: {
+      oncePerClick: !goal.multiple_conversions,
+      uniqueOrderId: goal.unique_order_id,
+      uniqueIpWindow: offer.unique_ip.enabled ? offer.unique_ip.window : null,
+      uniqueTrackId: goal.unique_track_id,
+      caps: goal.caps,
+      affiliateCaps: goal.affiliate_caps[String(affiliateId)] ?? null,
+      timezone: offer.timezone,
+    },
+    mode: modeOf(item),
+    targetTransactionId: transaction?.transaction_id ?? '',
+  };
+}
+
+/** Judges a call against the catalogue and what was looked up. Pure; claims nothing. */
+export function judgeCall(input: ResolveInput): Judged {
+  const item = resolveCall(input);
+  const lane = laneOf(item.offer?.id ?? item.reference.opened?.offerId ?? 0);
+  for (const check of CHECKS) {
+    if (check.skipped(item) !== undefined) continue;
+    const failure = check.judge(item);
+    if (failure !== undefined)
+      return { kind: 'invalid', lane, fields: invalidFields(item, failure) };
+  }
+  const request = gateRequestOf(item);
+  if (request === undefined) {
+    const detail = 'no stored transaction tells which offer and goal to change';
+    return {
+      kind: 'invalid',
+      lane,
+      fields: invalidFields(item, { slug: 'transaction_not_found', detail }),
+    };
+  }
+  return { kind: 'candidate', lane, request, item };
+}
+
+const PERIOD_BUCKETS = { daily: 'day', monthly: 'month', total: 'ever' } as const;
+const GATE_SLUGS = {
+  101: 'multiple_conversions',
+  102: 'unique_ip',
+  103: 'unique_track_id',
+  122: 'duplicate_order_id',
+} as const;
+
+function uniquenessDetail(request: GateRequest, code: 101 | 102 | 103 | 122): string {
+  const { goalId, offerId, rules } = request;
+  if (code === 101)
+    return `goal ${goalId} allows one conversion a click; click ${request.clickId} has one`;
+  if (code === 122)
+    return `goal ${goalId} wants unique order ids; ${request.orderId} was counted before`;
+  if (code === 103) {
+    if (request.trackId === '') return `goal ${goalId} wants a unique track_id; none was sent`;
+    return `goal ${goalId} wants unique track ids; ${request.trackId} was counted before`;
+  }
+  const window = rules.uniqueIpWindow ?? 'ever';
+  const { endsAtMs } = bucketOf(window, rules.timezone, request.hitTimeMs);
+  const until =
+    endsAtMs === Infinity ? 'for ever' : `until ${formatInZone(rules.timezone, endsAtMs)}`;
+  return `offer ${offerId} allows one conversion an address and ${window}; ${request.uniqueIp} is taken ${until}`;
+}
+
+function rejectionOf(
+  request: GateRequest,
+  reply: Exclude<GateReply, { kind: 'accepted' | 'changed' }>,
+): Rejection {
+  if (reply.kind === 'transaction-not-found') {
+    const detail = `click ${request.clickId} has no transaction of goal ${request.goalId} to change`;
+    return { slug: 'transaction_not_found', detail };
+  }
+  if (reply.kind === 'rejected') {
+    const hint =
+      reply.code === 103 && request.trackId === ''
+        ? "Send the lead's or user's id as track_id: this goal counts each only once."
+        : '';
+    return {
+      slug: GATE_SLUGS[reply.code],
+      detail: uniquenessDetail(request, reply.code),
+      hint,
+      blocking: reply.blockingTransactionId,
+    };
+  }
+  const { endsAtMs } = bucketOf(
+    PERIOD_BUCKETS[reply.period],
+    request.rules.timezone,
+    request.hitTimeMs,
+  );
+  const until =
+    endsAtMs === Infinity ? '' : `, until ${formatInZone(request.rules.timezone, endsAtMs)}`;
+  const whose = reply.scope === 'goal' ? '' : ` for affiliate ${request.affiliateId}`;
+  return {
+    slug: 'goal_cap_reached',
+    detail: `the ${reply.period} cap of goal ${request.goalId}${whose} is ${reply.limit}, and ${reply.limit} are used${until}`,
+    blocking: reply.blockingTransactionId,
+  };
+}
+
+/** The row of a candidate, once the gate has answered. */
+export function settleCall(item: Case, request: GateRequest, reply: GateReply): PostbackFields {
+  if (reply.kind !== 'accepted' && reply.kind !== 'changed') {
+    return invalidFields(item, rejectionOf(request, reply));
+  }
+  const verdict = verdictOf('accepted');
+  const created = reply.kind === 'accepted';
+  return {
+    ...fieldsOf(item, created ? 'created' : 'changed'),
+    row_kind: created ? 'conversion' : 'change',
+    transaction_id: created ? request.hitId : reply.transactionId,
+    verdict_code: verdict.code,
+    verdict: verdict.slug,
+    title: verdict.title,
+    hint: '',
+    blocking_transaction_id: '',
+  };
+}
+
+/** The row of a hit that can't be judged at all: poison stays local (invariant 9). */
+export function poisonFields(input: ResolveInput, reason: string): PostbackFields {
+  return invalidFields(resolveCall(input), { slug: 'malformed', detail: reason });
+}
+
+/** The gate's checks, in order, for explain. */
+export const GATE_CHECKS: readonly { readonly name: string; readonly slug: VerdictSlug }[] = [
+  { name: 'transaction to change', slug: 'transaction_not_found' },
+  { name: 'one conversion a click', slug: 'multiple_conversions' },
+  { name: 'unique order id', slug: 'duplicate_order_id' },
+  { name: 'unique address', slug: 'unique_ip' },
+  { name: 'unique track id', slug: 'unique_track_id' },
+  { name: 'caps', slug: 'goal_cap_reached' },
+];
+
+/** Why a gate check has nothing to say about a request, or undefined. */
+function gateCheckSkipped(request: GateRequest, slug: VerdictSlug): string | undefined {
+  const { rules } = request;
+  if (slug === 'transaction_not_found')
+    return request.mode === 'change' ? undefined : 'the call creates a transaction';
+  if (request.mode === 'change') return 'changes claim nothing';
+  switch (slug) {
+    case 'multiple_conversions':
+      if (request.clickId === '') return 'no click';
+      return rules.oncePerClick ? undefined : 'the goal allows multiple conversions';
+    case 'duplicate_order_id':
+      return rules.uniqueOrderId && request.orderId !== ''
+        ? undefined
+        : 'the goal does not ask for it, or no order id was sent';
+    case 'unique_ip':
+      return rules.uniqueIpWindow !== null && request.uniqueIp !== ''
+        ? undefined
+        : 'off for the offer, or no address to compare';
+    case 'unique_track_id':
+      return rules.uniqueTrackId ? undefined : 'off for the goal';
+    default:
+      return undefined;
+  }
+}
+
+export interface Trace {
+  readonly checks: readonly TracedCheck[];
+  readonly judged: Judged;
+}
+
+/** Every check with its outcome, up to the gate; those after a failure are skipped. */
+export function traceCall(input: ResolveInput): Trace {
+  const item = resolveCall(input);
+  const checks: TracedCheck[] = [];
+  let failed = false;
+  for (const check of CHECKS) {
+    const skipped = failed ? 'not reached' : check.skipped(item);
+    if (skipped !== undefined) {
+      checks.push({ check: check.name, outcome: 'skipped', evidence: skipped });
+      continue;
+    }
+    const failure = check.judge(item);
+    failed = failure !== undefined;
+    checks.push({
+      check: check.name,
+      outcome: failed ? 'failed' : 'passed',
+      evidence: failure?.detail ?? check.evidence(item),
+    });
+  }
+  return { checks, judged: judgeCall(input) };
+}
+
+/** The gate's checks of a traced call, given the verdict it ended with and that verdict's detail. */
+export function traceGate(
+  judged: Judged,
+  verdict: VerdictSlug,
+  detail: string,
+): readonly TracedCheck[] {
+  if (judged.kind === 'invalid') {
+    return GATE_CHECKS.map(({ name }) => ({
+      check: name,
+      outcome: 'skipped',
+      evidence: 'not reached',
+    }));
+  }
+  let failed = false;
+  return GATE_CHECKS.map(({ name, slug }) => {
+    const skipped = failed ? 'not reached' : gateCheckSkipped(judged.request, slug);
+    if (slug === verdict && !failed) {
+      failed = true;
+      return { check: name, outcome: 'failed', evidence: detail };
+    }
+    if (skipped !== undefined) return { check: name, outcome: 'skipped', evidence: skipped };
+    return { check: name, outcome: 'passed', evidence: 'free when judged' };
+  });
+}
