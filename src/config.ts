@@ -100,7 +100,7 @@ function createReader(env: Readonly<Record<string, string | undefined>>) {
 }
 
 export function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
 /** Reads every setting; throws a ConfigError that names all faults. */

@@ -21,14 +21,15 @@ export function connectRedis(
   purpose: RedisPurpose,
   onError: (error: Error) => void,
 ): Redis {
-  const redis = new Redis(url, {
+  const options: RedisOptions = {
     ...BY_PURPOSE[purpose],
     retryStrategy: () => RETRY_MS,
     connectTimeout: 2_000,
     // A write in flight when the connection broke may have been done: never send it again unasked.
     autoResendUnfulfilledCommands: purpose === 'subscriber' || purpose === 'worker',
     connectionName: `sluice-${purpose}`,
-  });
+  };
+  const redis = new Redis(url, options);
   redis.on('error', onError);
   return redis;
 }
