@@ -1,12 +1,18 @@
 /** Redis connections, every option set on purpose (DESIGN: a producer once came back 15 s late by the default back-off). */
-import { Redis, type RedisOptions } from 'ioredis';
+import { Redis } from 'ioredis';
 
 export type RedisPurpose = 'producer' | 'worker' | 'state' | 'subscriber';
 
 /** Flat and short: an outage ends for us when it ends for Redis. */
 const RETRY_MS = 250;
 
-const BY_PURPOSE: Readonly<Record<RedisPurpose, RedisOptions>> = {
+interface PurposeOptions {
+  readonly enableOfflineQueue?: boolean;
+  readonly maxRetriesPerRequest: number | null;
+  readonly commandTimeout?: number;
+}
+
+const BY_PURPOSE: Readonly<Record<RedisPurpose, PurposeOptions>> = {
   // The edge must never wait: a command without a connection fails at once, the spool has the chunk.
   producer: { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 5_000 },
   // BullMQ's blocking consumer requires endless retries; its own commands are conditional.
@@ -21,15 +27,14 @@ export function connectRedis(
   purpose: RedisPurpose,
   onError: (error: Error) => void,
 ): Redis {
-  const options: RedisOptions = {
+  const redis = new Redis(url, {
     ...BY_PURPOSE[purpose],
     retryStrategy: () => RETRY_MS,
     connectTimeout: 2_000,
     // A write in flight when the connection broke may have been done: never send it again unasked.
     autoResendUnfulfilledCommands: purpose === 'subscriber' || purpose === 'worker',
     connectionName: `sluice-${purpose}`,
-  };
-  const redis = new Redis(url, options);
+  });
   redis.on('error', onError);
   return redis;
 }

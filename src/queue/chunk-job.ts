@@ -1,0 +1,111 @@
+/**
+ * The job contract: one job carries one whole chunk. Records are one line a hit, tab separated and escaped: cheap to
+ * make, cheap to carry inside JSON, and the same lines that the chunk file frames. Both producer and consumer use this.
+ */
+import { AppError } from '../domain/app-error.ts';
+import {
+  CHUNK_KINDS,
+  ENDPOINTS,
+  type Chunk,
+  type ChunkHeader,
+  type ChunkKind,
+  type ConversionEndpoint,
+  type Hit,
+  type RawHit,
+} from '../domain/hit.ts';
+
+export interface ChunkJob {
+  readonly header: ChunkHeader;
+  readonly hitCount: number;
+  readonly records: string;
+}
+
+/** Clicks go first: they have a queue of their own. */
+export function queueNameOf(kind: ChunkKind): string {
+  return kind;
+}
+
+const NEEDS_ESCAPE = /[\\\t\n\r]/;
+const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
+const UNESCAPES: Readonly<Record<string, string>> = { '\\': '\\', t: '\t', n: '\n', r: '\r' };
+
+function escape(text: string): string {
+  return NEEDS_ESCAPE.test(text) ? text.replace(/[\\\t\n\r]/g, (c) => ESCAPES[c] ?? c) : text;
+}
+
+function unescape(text: string): string {
+  return text.includes('\\') ? text.replace(/\\(.)/g, (_, c: string) => UNESCAPES[c] ?? c) : text;
+}
+
+/** One record, without a line end. */
+export function encodeHit(hit: Hit): string {
+  const common = `${hit.hitId}\t${hit.receivedAtMs}\t${hit.endpoint}\t${escape(hit.method)}\t${escape(hit.path)}\t${escape(hit.query)}\t${escape(hit.body)}\t${hit.bodyIsBase64 ? 1 : 0}\t${escape(hit.contentType)}\t${escape(hit.cookies)}\t${hit.ip}\t${escape(hit.userAgent)}\t${escape(hit.referer)}\t${hit.fromBrowser ? 1 : 0}`;
+  if (hit.endpoint !== 'click') return common;
+  return `${common}\t${hit.clickId}\t${hit.offerId}\t${hit.affiliateId}\t${hit.advertiserId}\t${hit.verdictCode}\t${escape(hit.detail)}`;
+}
+
+const COMMON_FIELDS = 14;
+const CLICK_FIELDS = 20;
+
+function unreadable(reason: string): never {
+  throw new AppError('CHUNK_UNREADABLE', reason);
+}
+
+/** Decodes one record; throws CHUNK_UNREADABLE for a line that `encodeHit` can't have made. */
+export function decodeHit(line: string): Hit {
+  const fields = line.split('\t');
+  const text = (index: number): string => unescape(fields[index] ?? '');
+  const endpoint = ENDPOINTS.find((name) => name === fields[2]);
+  if (endpoint === undefined || fields.length !== (endpoint === 'click' ? CLICK_FIELDS : COMMON_FIELDS)) {
+    unreadable(`a record of ${fields.length} fields for endpoint ${String(fields[2])}`);
+  }
+  const raw: Omit<RawHit, 'endpoint'> = {
+    hitId: text(0),
+    receivedAtMs: Number(fields[1]),
+    method: text(3),
+    path: text(4),
+    query: text(5),
+    body: text(6),
+    bodyIsBase64: fields[7] === '1',
+    contentType: text(8),
+    cookies: text(9),
+    ip: text(10),
+    userAgent: text(11),
+    referer: text(12),
+    fromBrowser: fields[13] === '1',
+  };
+  if (endpoint !== 'click') return { ...raw, endpoint: endpoint satisfies ConversionEndpoint };
+  return {
+    ...raw,
+    endpoint,
+    clickId: text(14),
+    offerId: Number(fields[15]),
+    affiliateId: Number(fields[16]),
+    advertiserId: Number(fields[17]),
+    verdictCode: Number(fields[18]),
+    detail: text(19),
+  };
+}
+
+/** The header of a job or a chunk file; throws CHUNK_UNREADABLE for anything else. */
+export function parseHeader(value: unknown): ChunkHeader {
+  if (typeof value !== 'object' || value === null) unreadable('a chunk without a header');
+  const { chunkId, kind, edgeNumber, openedAtMs, catalogueVersion } = value as Record<string, unknown>;
+  const knownKind = CHUNK_KINDS.find((name) => name === kind);
+  if (typeof chunkId !== 'string' || knownKind === undefined) unreadable('a chunk header without id or kind');
+  if (typeof edgeNumber !== 'number' || typeof openedAtMs !== 'number' || typeof catalogueVersion !== 'number') {
+    unreadable(`the header of chunk ${chunkId} lacks numbers`);
+  }
+  return { chunkId, kind: knownKind, edgeNumber, openedAtMs, catalogueVersion };
+}
+
+/** Decodes a job's data; throws CHUNK_UNREADABLE. The edge still has the file: an unreadable job loses nothing. */
+export function decodeChunkJob(data: unknown): Chunk {
+  if (typeof data !== 'object' || data === null) unreadable('a job without data');
+  const { header, hitCount, records } = data as Record<string, unknown>;
+  const parsed = parseHeader(header);
+  if (typeof records !== 'string') unreadable(`job ${parsed.chunkId} has no records`);
+  const hits = records === '' ? [] : records.split('\n').map(decodeHit);
+  if (hits.length !== hitCount) unreadable(`job ${parsed.chunkId} has ${hits.length} of ${String(hitCount)} hits`);
+  return { header: parsed, hits };
+}

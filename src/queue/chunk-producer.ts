@@ -1,0 +1,54 @@
+/** Puts chunks into BullMQ. Never waits for Redis to come back: a failure is the caller's to repeat, the spool has the chunk. */
+import { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { CHUNK_KINDS, type ChunkKind } from '../domain/hit.ts';
+import { queueNameOf, type ChunkJob } from './chunk-job.ts';
+
+export interface ChunkProducer {
+  /** Adds the job unless one with the chunk's id is live. Rejects when Redis does not take it. */
+  enqueue(job: ChunkJob): Promise<void>;
+  /** True while a job of the chunk waits, runs or is delayed. Rejects when Redis does not answer. */
+  isLive(kind: ChunkKind, chunkId: string): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** The event stream is for debugging only: a few thousand entries. */
+const EVENTS_MAX = 1_000;
+
+export function createChunkProducer(redis: Redis, prefix: string): ChunkProducer {
+  const queues = new Map(
+    CHUNK_KINDS.map((kind) => [
+      kind,
+      new Queue<ChunkJob>(queueNameOf(kind), {
+        connection: redis,
+        prefix,
+        skipVersionCheck: true,
+        skipWaitingForReady: true,
+        streams: { events: { maxLen: EVENTS_MAX } },
+        // A finished job must go: BullMQ ignores an add whose id it still holds.
+        defaultJobOptions: { removeOnComplete: true, removeOnFail: true, attempts: 1_000_000 },
+      }),
+    ]),
+  );
+  for (const queue of queues.values()) {
+    // The connection's own listener logs outages; BullMQ repeats them here.
+    queue.on('error', () => undefined);
+  }
+  const queueOf = (kind: ChunkKind): Queue<ChunkJob> => {
+    const queue = queues.get(kind);
+    if (queue === undefined) throw new Error(`no queue for ${kind}`);
+    return queue;
+  };
+  return {
+    async enqueue(job) {
+      await queueOf(job.header.kind).add('chunk', job, { jobId: job.header.chunkId });
+    },
+    async isLive(kind, chunkId) {
+      const job = await queueOf(kind).getJob(chunkId);
+      return job !== undefined && !(await job.isFailed());
+    },
+    async close() {
+      await Promise.all([...queues.values()].map((queue) => queue.close()));
+    },
+  };
+}
