@@ -1,0 +1,172 @@
+/**
+ * Sees every closed chunk through: queues it, waits until ClickHouse has all its rows, deletes the file (invariant 2).
+ * A chunk that is not confirmed and has no live job is queued again, so Redis may lose anything at any time.
+ * Payloads are not kept: a second queueing reads the file.
+ */
+import { rmSync } from 'node:fs';
+import type { Logger } from 'pino';
+import type { ClickHouse } from '../../clickhouse/client.ts';
+import { messageOf } from '../domain/app-error.ts';
+import { CHUNK_KINDS, type ChunkHeader, type ChunkKind } from '../domain/hit.ts';
+import type { ChunkJob } from '../queue/chunk-job.ts';
+import type { ChunkProducer } from '../queue/chunk-producer.ts';
+import { readChunk, type Recovery } from './recover.ts';
+
+const ROUND_MS = 200;
+/** A job may wait in a backlog for long; asking whether it is still live costs a call a chunk, so rarely. */
+const REQUEUE_AFTER_MS = 5_000;
+/** Chunks asked for in one look-up. */
+const LOOKUP_MAX = 500;
+const REQUEUES_A_ROUND = 20;
+
+const TABLES: Readonly<Record<ChunkKind, string>> = { clicks: 'click_log', conversions: 'postback_log' };
+
+interface Outstanding {
+  readonly header: ChunkHeader;
+  readonly file: string;
+  readonly hitCount: number;
+  readonly bytes: number;
+  queued: boolean;
+  checkedAtMs: number;
+}
+
+export interface Confirmer {
+  /** Takes over a closed chunk; `job` is its payload when it is still in memory. */
+  add(file: string, header: ChunkHeader, hitCount: number, bytes: number, job?: ChunkJob): void;
+  readonly outstanding: number;
+  readonly outstandingBytes: number;
+  oldestOpenedAtMs(): number | undefined;
+  /** Opening time of the oldest unconfirmed click chunk of an edge number, or undefined. */
+  oldestClickChunkMs(edgeNumber: number): number | undefined;
+  hasChunksOf(edgeNumber: number): boolean;
+  /** One round now; used at shutdown. */
+  round(): Promise<void>;
+  close(): void;
+}
+
+export interface ConfirmerDeps {
+  readonly clickhouse: ClickHouse;
+  readonly producer: ChunkProducer;
+  readonly recovery: Recovery;
+  readonly clock: () => number;
+  readonly logger: Logger;
+  readonly onRound?: () => Promise<void>;
+}
+
+export function createConfirmer(deps: ConfirmerDeps): Confirmer {
+  const chunks = new Map<string, Outstanding>();
+  let bytes = 0;
+  let healthy = true;
+  let running: Promise<void> | undefined;
+
+  function noteHealth(ok: boolean, error?: unknown): void {
+    if (ok === healthy) return;
+    healthy = ok;
+    if (ok) deps.logger.info('chunks are being confirmed again');
+    else deps.logger.warn({ error: messageOf(error), unconfirmed: chunks.size }, 'chunks cannot be confirmed for now; they stay in the spool');
+  }
+
+  async function enqueue(chunk: Outstanding, job: ChunkJob): Promise<void> {
+    try {
+      await deps.producer.enqueue(job);
+      chunk.queued = true;
+    } catch (error) {
+      chunk.queued = false;
+      noteHealth(false, error);
+    }
+    chunk.checkedAtMs = deps.clock();
+  }
+
+  async function confirmKind(kind: ChunkKind): Promise<void> {
+    const asked = [...chunks.values()].filter(({ header }) => header.kind === kind).slice(0, LOOKUP_MAX);
+    if (asked.length === 0) return;
+    const times = asked.map(({ header }) => header.openedAtMs);
+    const rows = await deps.clickhouse.query<{ chunk_id: string; stored: number }>(
+      `SELECT chunk_id, count() AS stored FROM ${TABLES[kind]}
+       WHERE chunk_time BETWEEN fromUnixTimestamp64Milli({from:Int64}) AND fromUnixTimestamp64Milli({to:Int64})
+         AND chunk_id IN {ids:Array(String)} GROUP BY chunk_id`,
+      { from: Math.min(...times), to: Math.max(...times), ids: asked.map(({ header }) => header.chunkId) },
+    );
+    const stored = new Map(rows.map((row) => [row.chunk_id, row.stored]));
+    for (const chunk of asked) {
+      if ((stored.get(chunk.header.chunkId) ?? 0) < chunk.hitCount) continue;
+      rmSync(chunk.file, { force: true });
+      chunks.delete(chunk.header.chunkId);
+      bytes -= chunk.bytes;
+    }
+  }
+
+  async function requeueKind(kind: ChunkKind): Promise<void> {
+    const now = deps.clock();
+    const due = [...chunks.values()]
+      .filter((chunk) => chunk.header.kind === kind && (!chunk.queued || now - chunk.checkedAtMs > REQUEUE_AFTER_MS))
+      .slice(0, REQUEUES_A_ROUND);
+    for (const chunk of due) {
+      chunk.checkedAtMs = now;
+      if (chunk.queued && (await deps.producer.isLive(kind, chunk.header.chunkId))) continue;
+      const read = readChunk(chunk.file, deps.recovery);
+      if (read === undefined) {
+        chunks.delete(chunk.header.chunkId);
+        bytes -= chunk.bytes;
+        continue;
+      }
+      await enqueue(chunk, { header: chunk.header, hitCount: read.records.length, records: read.records.join('\n') });
+    }
+  }
+
+  async function runRound(): Promise<void> {
+    try {
+      for (const kind of CHUNK_KINDS) await confirmKind(kind);
+      for (const kind of CHUNK_KINDS) await requeueKind(kind);
+      await deps.onRound?.();
+      noteHealth(true);
+    } catch (error) {
+      noteHealth(false, error);
+    }
+  }
+
+  function round(): Promise<void> {
+    running ??= runRound().finally(() => {
+      running = undefined;
+    });
+    return running;
+  }
+
+  const timer = setInterval(() => void round(), ROUND_MS);
+  timer.unref();
+
+  return {
+    add(file, header, hitCount, size, job) {
+      const chunk: Outstanding = { header, file, hitCount, bytes: size, queued: false, checkedAtMs: 0 };
+      chunks.set(header.chunkId, chunk);
+      bytes += size;
+      if (job !== undefined) {
+        // Claimed before the answer is there, so that a round in between does not queue it as well.
+        chunk.queued = true;
+        chunk.checkedAtMs = deps.clock();
+        void enqueue(chunk, job);
+      }
+    },
+    get outstanding() {
+      return chunks.size;
+    },
+    get outstandingBytes() {
+      return bytes;
+    },
+    oldestOpenedAtMs() {
+      let oldest: number | undefined;
+      for (const { header } of chunks.values()) oldest = Math.min(oldest ?? Infinity, header.openedAtMs);
+      return oldest;
+    },
+    oldestClickChunkMs(edgeNumber) {
+      let oldest: number | undefined;
+      for (const { header } of chunks.values()) {
+        if (header.kind === 'clicks' && header.edgeNumber === edgeNumber) oldest = Math.min(oldest ?? Infinity, header.openedAtMs);
+      }
+      return oldest;
+    },
+    hasChunksOf: (edgeNumber) => [...chunks.values()].some(({ file }) => file.includes(`/${edgeNumber}/`)),
+    round,
+    close: () => clearInterval(timer),
+  };
+}
