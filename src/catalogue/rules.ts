@@ -1,0 +1,69 @@
+/** Rules between entities of a catalogue: references exist, what must be unique is. Every breach is named. */
+import type { CatalogueState } from '../domain/catalogue.ts';
+import type { Fault } from './schema.ts';
+
+function duplicates<T>(items: readonly T[], key: (item: T) => string, field: (item: T) => string, message: string): Fault[] {
+  const seen = new Set<string>();
+  const faults: Fault[] = [];
+  for (const item of items) {
+    if (seen.has(key(item))) faults.push({ field: field(item), message });
+    seen.add(key(item));
+  }
+  return faults;
+}
+
+function goalFaults(state: CatalogueState, offers: ReadonlySet<number>): Fault[] {
+  const goals = state.goals;
+  return [
+    ...goals.filter((goal) => !offers.has(goal.offer_id)).map((goal) => ({ field: `goals[id=${goal.id}].offer_id`, message: `no offer has the id ${goal.offer_id}` })),
+    ...duplicates(goals, (goal) => `${goal.offer_id} ${goal.alias}`, (goal) => `goals[id=${goal.id}].alias`, 'another goal of the offer has this alias'),
+    ...duplicates(
+      goals.filter((goal) => goal.default),
+      (goal) => String(goal.offer_id),
+      (goal) => `goals[id=${goal.id}].default`,
+      'the offer already has a default goal',
+    ),
+  ];
+}
+
+function promoFaults(state: CatalogueState, offers: ReadonlySet<number>, affiliates: ReadonlySet<number>): Fault[] {
+  const faults: Fault[] = [];
+  const owners = new Map<string, number>();
+  const taken = new Set<string>();
+  for (const promo of state.promo_codes) {
+    const field = `promo_codes[code=${promo.code}, offer_id=${promo.offer_id}]`;
+    const code = promo.code.toLowerCase();
+    const owner = owners.get(code) ?? promo.affiliate_id;
+    owners.set(code, owner);
+    if (!offers.has(promo.offer_id)) faults.push({ field: `${field}.offer_id`, message: `no offer has the id ${promo.offer_id}` });
+    if (!affiliates.has(promo.affiliate_id)) faults.push({ field: `${field}.affiliate_id`, message: `no affiliate has the id ${promo.affiliate_id}` });
+    if (owner !== promo.affiliate_id) faults.push({ field: `${field}.code`, message: `the code belongs to affiliate ${owner}` });
+    if (taken.has(`${code} ${promo.offer_id}`)) faults.push({ field: `${field}.code`, message: 'the offer already has this code' });
+    taken.add(`${code} ${promo.offer_id}`);
+    if (promo.start_date !== null && promo.end_date !== null && promo.end_date < promo.start_date) {
+      faults.push({ field: `${field}.end_date`, message: `is before the start date ${promo.start_date}` });
+    }
+  }
+  return faults;
+}
+
+/** Every breach in a state; empty when it may be stored. */
+export function findFaults(state: CatalogueState): Fault[] {
+  const advertisers = new Set(state.advertisers.map(({ id }) => id));
+  const affiliates = new Set(state.affiliates.map(({ id }) => id));
+  const offers = new Set(state.offers.map(({ id }) => id));
+  return [
+    ...state.offers
+      .filter((offer) => !advertisers.has(offer.advertiser_id))
+      .map((offer) => ({ field: `offers[id=${offer.id}].advertiser_id`, message: `no advertiser has the id ${offer.advertiser_id}` })),
+    ...goalFaults(state, offers),
+    ...state.deployments.flatMap(({ offer_id, affiliate_id }) => {
+      const field = `deployments[offer_id=${offer_id}, affiliate_id=${affiliate_id}]`;
+      return [
+        ...(offers.has(offer_id) ? [] : [{ field: `${field}.offer_id`, message: `no offer has the id ${offer_id}` }]),
+        ...(affiliates.has(affiliate_id) ? [] : [{ field: `${field}.affiliate_id`, message: `no affiliate has the id ${affiliate_id}` }]),
+      ];
+    }),
+    ...promoFaults(state, offers, affiliates),
+  ];
+}
