@@ -1,0 +1,94 @@
+/** The answers of the front, ready-made: status, headers, body. Nothing here knows uWebSockets. */
+import type { ReturnForm } from '../domain/hit.ts';
+
+export interface Answer {
+  readonly status: string;
+  readonly headers: readonly (readonly [string, string])[];
+  readonly body: string | Buffer;
+}
+
+/** The classical transparent 1×1 GIF, 43 bytes. */
+const GIF = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
+const HTML = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>ok</title></head><body></body></html>';
+const NO_STORE: readonly [string, string] = ['Cache-Control', 'no-store'];
+
+/** Seconds that a client should wait after a 503. */
+const RETRY_AFTER_S = '1';
+
+function corsHeaders(origin: string): readonly (readonly [string, string])[] {
+  if (origin === '') return [['Access-Control-Allow-Origin', '*']];
+  return [
+    ['Access-Control-Allow-Origin', origin],
+    ['Access-Control-Allow-Credentials', 'true'],
+    ['Vary', 'Origin'],
+  ];
+}
+
+const TYPES: Readonly<Record<ReturnForm, string>> = {
+  img: 'image/gif',
+  js: 'application/javascript; charset=utf-8',
+  iframe: 'text/html; charset=utf-8',
+  json: 'application/json; charset=utf-8',
+};
+
+/** The answer of a stored conversion call. */
+export function acceptedAnswer(form: ReturnForm, hitId: string, origin: string): Answer {
+  const headers = [['Content-Type', TYPES[form]] as const, NO_STORE, ...corsHeaders(origin)];
+  switch (form) {
+    case 'img':
+      return { status: '200 OK', headers, body: GIF };
+    case 'js':
+      return { status: '200 OK', headers, body: '/* ok */\n' };
+    case 'iframe':
+      return { status: '200 OK', headers, body: HTML };
+    case 'json':
+      return { status: '200 OK', headers, body: `{"status":"accepted","hit_id":"${hitId}"}` };
+  }
+}
+
+export function jsonAnswer(status: string, value: object, extra: readonly (readonly [string, string])[] = [], origin = ''): Answer {
+  return {
+    status,
+    headers: [['Content-Type', TYPES.json], NO_STORE, ...corsHeaders(origin), ...extra],
+    body: JSON.stringify(value),
+  };
+}
+
+export function notStoredAnswer(reason: string): Answer {
+  return jsonAnswer('503 Service Unavailable', { error: reason }, [['Retry-After', RETRY_AFTER_S]]);
+}
+
+export function preflightAnswer(origin: string): Answer {
+  return {
+    status: '204 No Content',
+    headers: [
+      NO_STORE,
+      ...corsHeaders(origin),
+      ['Access-Control-Allow-Methods', 'GET, POST, HEAD, OPTIONS'],
+      ['Access-Control-Allow-Headers', 'Content-Type, Idempotency-Key, Authorization'],
+      ['Access-Control-Max-Age', '86400'],
+    ],
+    body: '',
+  };
+}
+
+export function redirectAnswer(location: string, slug: string, cookie: string): Answer {
+  return {
+    status: '302 Found',
+    headers: [
+      ['Location', location],
+      ['X-Sluice-Verdict', slug],
+      NO_STORE,
+      ...(cookie === '' ? [] : [['Set-Cookie', cookie] as const]),
+    ],
+    body: '',
+  };
+}
+
+export function invalidClickPage(slug: string, title: string): Answer {
+  return {
+    status: '404 Not Found',
+    headers: [['Content-Type', 'text/html; charset=utf-8'], NO_STORE, ['X-Sluice-Verdict', slug]],
+    body: `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><h1>This link does not work</h1><p>${title}.</p></body></html>`,
+  };
+}

@@ -1,0 +1,86 @@
+/** Who asks, and in which form they want the answer: trusted proxies, browsers, `return`. */
+import { RETURN_FORMS, type ReturnForm } from '../domain/hit.ts';
+import { canonicalIp, matchingCidr } from '../domain/ip-rules.ts';
+import type { EdgeRequest } from './uws-adapter.ts';
+
+const IPV4 = /^\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}$/;
+
+export interface Client {
+  readonly ip: string;
+  readonly https: boolean;
+}
+
+export type ClientReader = (request: EdgeRequest) => Client;
+
+/** X-Forwarded-For is read from the right: the first address that is no trusted proxy is the client. */
+export function createClientReader(trustedProxies: readonly string[]): ClientReader {
+  const peerIp = (peer: string): string => (IPV4.test(peer) ? peer : (canonicalIp(peer) ?? peer));
+  if (trustedProxies.length === 0) return (request) => ({ ip: peerIp(request.peer), https: false });
+  const isTrusted = (ip: string): boolean => matchingCidr(ip, trustedProxies) !== undefined;
+  return (request) => {
+    let ip = peerIp(request.peer);
+    if (!isTrusted(ip)) return { ip, https: false };
+    for (const hop of request.forwardedFor.split(',').toReversed()) {
+      const address = canonicalIp(hop);
+      if (address === undefined) break;
+      ip = address;
+      if (!isTrusted(ip)) break;
+    }
+    const proto = request.forwardedProto.split(',').at(-1)?.trim().toLowerCase();
+    return { ip, https: proto === 'https' };
+  };
+}
+
+const RETURN_PARAMETER = /(?:^|&)return=([^&]+)/;
+
+function asForm(text: string | undefined): ReturnForm | undefined {
+  return RETURN_FORMS.find((form) => form === text);
+}
+
+function formOfBrowser(request: EdgeRequest): ReturnForm | undefined {
+  switch (request.fetchDest) {
+    case 'image':
+      return 'img';
+    case 'script':
+      return 'js';
+    case 'iframe':
+    case 'frame':
+    case 'embed':
+    case 'object':
+      return 'iframe';
+    case '':
+      break;
+    default:
+      return undefined;
+  }
+  // Browsers without Sec-Fetch-Dest tell by what they accept first.
+  if (request.accept.startsWith('image/')) return 'img';
+  if (request.accept.startsWith('application/javascript') || request.accept.startsWith('text/javascript')) return 'js';
+  return request.accept.startsWith('text/html') ? 'iframe' : undefined;
+}
+
+export interface Wanted {
+  readonly form: ReturnForm;
+  readonly fromBrowser: boolean;
+}
+
+/** The answer's form, and whether a browser asked. `return` in the query decides, then in a form or JSON body, then headers. */
+export function wantedForm(request: EdgeRequest, bodyReturn: string | undefined): Wanted {
+  const asked = asForm(RETURN_PARAMETER.exec(request.query)?.[1]) ?? asForm(bodyReturn);
+  const byHeaders = formOfBrowser(request);
+  const tagged = asked !== undefined && asked !== 'json';
+  return {
+    form: asked ?? byHeaders ?? 'json',
+    fromBrowser: tagged || byHeaders !== undefined || request.fetchDest !== '',
+  };
+}
+
+/** Only our cookies are kept: the rest is none of our business. */
+export function clickCookies(header: string): string {
+  if (!header.includes('slc_')) return '';
+  return header
+    .split(';')
+    .map((pair) => pair.trim())
+    .filter((pair) => pair.startsWith('slc_'))
+    .join('; ');
+}

@@ -1,0 +1,167 @@
+/**
+ * The one importer of uWebSockets.js, and the keeper of its rules: the request is copied before the callback ends,
+ * onAborted is attached first, answers are corked, the raw query is taken whole (the keyed getter mangles it), and the
+ * 16 KiB limit is enforced here, because the library's own only bites when a request spans reads.
+ */
+import type { HttpRequest, HttpResponse, us_listen_socket } from 'uWebSockets.js';
+import type { Answer } from './answers.ts';
+
+/** Request line and headers; CONTRACT.md. */
+const HEAD_BYTES_MAX = 16 * 1024;
+const BODY_BYTES_MAX = 64 * 1024;
+/** Read before the module loads; above our limit, so that ours gives the answer. */
+process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(4 * HEAD_BYTES_MAX);
+const { default: uWS } = await import('uWebSockets.js');
+
+/** A request, copied. Header values are '' when absent. */
+export interface EdgeRequest {
+  readonly method: string;
+  readonly path: string;
+  /** Without `?`; undecoded. */
+  readonly query: string;
+  readonly peer: string;
+  readonly host: string;
+  readonly origin: string;
+  readonly accept: string;
+  readonly fetchDest: string;
+  readonly cookie: string;
+  readonly userAgent: string;
+  readonly referer: string;
+  readonly contentType: string;
+  readonly contentEncoding: string;
+  readonly forwardedFor: string;
+  readonly forwardedProto: string;
+  readonly body: Buffer;
+}
+
+/** Sends the answer if the client is still there. Call once, at any later time. */
+export type Respond = (answer: Answer) => void;
+
+export interface EdgeHandlers {
+  /** A whole request. */
+  handle(request: EdgeRequest, respond: Respond): void;
+  /** A request refused here; `reason` is a metric label. */
+  refused(reason: 'headers_too_large' | 'body_too_large' | 'aborted'): Answer | undefined;
+}
+
+export interface UwsFront {
+  readonly port: number;
+  close(): void;
+}
+
+const NO_BODY = Buffer.alloc(0);
+
+interface CopiedHeaders {
+  readonly bytes: number;
+  readonly values: Readonly<Record<string, string>>;
+}
+
+function copyHeaders(request: HttpRequest): CopiedHeaders {
+  const values: Record<string, string> = {};
+  let bytes = 0;
+  request.forEach((name, value) => {
+    bytes += name.length + value.length + 4;
+    const before = values[name];
+    // Several X-Forwarded-For or Cookie lines are one list.
+    if (before === undefined) values[name] = value;
+    else if (name === 'x-forwarded-for') values[name] = `${before}, ${value}`;
+    else if (name === 'cookie') values[name] = `${before}; ${value}`;
+  });
+  return { bytes, values };
+}
+
+function send(response: HttpResponse, answer: Answer, headOnly: boolean): void {
+  response.cork(() => {
+    response.writeStatus(answer.status);
+    for (const [name, value] of answer.headers) response.writeHeader(name, value);
+    if (headOnly) response.endWithoutBody(Buffer.byteLength(answer.body));
+    else response.end(answer.body);
+  });
+}
+
+function readBody(response: HttpResponse, isAborted: () => boolean, done: (body: Buffer | undefined) => void): void {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  let over = false;
+  response.onData((chunk, isLast) => {
+    if (over || isAborted()) return;
+    bytes += chunk.byteLength;
+    if (bytes > BODY_BYTES_MAX) {
+      over = true;
+      done(undefined);
+      return;
+    }
+    // The chunk's memory is gone when this callback ends.
+    parts.push(Buffer.from(Buffer.from(chunk)));
+    if (isLast) done(parts.length === 1 ? (parts[0] ?? NO_BODY) : Buffer.concat(parts));
+  });
+}
+
+function copyRequest(request: HttpRequest, response: HttpResponse, headers: CopiedHeaders): Omit<EdgeRequest, 'body'> {
+  const header = (name: string): string => headers.values[name] ?? '';
+  return {
+    method: request.getCaseSensitiveMethod(),
+    path: request.getUrl(),
+    query: request.getQuery() ?? '',
+    peer: Buffer.from(response.getRemoteAddressAsText()).toString('latin1'),
+    host: header('host'),
+    origin: header('origin'),
+    accept: header('accept'),
+    fetchDest: header('sec-fetch-dest'),
+    cookie: header('cookie'),
+    userAgent: header('user-agent'),
+    referer: header('referer'),
+    contentType: header('content-type'),
+    contentEncoding: header('content-encoding'),
+    forwardedFor: header('x-forwarded-for'),
+    forwardedProto: header('x-forwarded-proto'),
+  };
+}
+
+/** Listens; rejects when the port can't be had. Several processes may listen on one port. */
+export function listen(host: string, port: number, handlers: EdgeHandlers): Promise<UwsFront> {
+  const app = uWS.App();
+  app.any('/*', (response, request) => {
+    let aborted = false;
+    let answered = false;
+    response.onAborted(() => {
+      aborted = true;
+      if (!answered) handlers.refused('aborted');
+    });
+    const headers = copyHeaders(request);
+    const copied = copyRequest(request, response, headers);
+    const respond: Respond = (answer) => {
+      answered = true;
+      if (!aborted) send(response, answer, copied.method === 'HEAD');
+    };
+    if (headers.bytes + copied.path.length + copied.query.length > HEAD_BYTES_MAX) {
+      const answer = handlers.refused('headers_too_large');
+      if (answer !== undefined) respond(answer);
+      return;
+    }
+    if (copied.method === 'GET' || copied.method === 'HEAD') {
+      handlers.handle({ ...copied, body: NO_BODY }, respond);
+      return;
+    }
+    readBody(response, () => aborted, (body) => {
+      if (body !== undefined) {
+        handlers.handle({ ...copied, body }, respond);
+        return;
+      }
+      const answer = handlers.refused('body_too_large');
+      if (answer !== undefined) respond(answer);
+    });
+  });
+  return new Promise((resolve, reject) => {
+    app.listen(host, port, (socket: us_listen_socket | false) => {
+      if (socket === false) {
+        reject(new Error(`port ${port} on ${host} is taken: stop what uses it, or set SLUICE_EDGE_PORT to another`));
+        return;
+      }
+      resolve({
+        port: uWS.us_socket_local_port(socket),
+        close: () => uWS.us_listen_socket_close(socket),
+      });
+    });
+  });
+}
