@@ -25,7 +25,9 @@ export function createRedisKeys(prefix = 'sluice') {
     /** String with expiry: who does the periodic work (roll-ups, late-click replays). Advisory only. */
     maintenanceLock: `${prefix}:maintenance`,
     lane: {
-      /** Hash: applied (position), nonce, and `sig:<offer>` → the rule signature that the offer's state was built with. */
+      /** Pattern of a lane's state keys, meta excluded by the caller. */
+      pattern: (lane: number): string => `${gate(lane)}:*`,
+      /** Hash: applied (position), nonce and progress of a rebuild, and `sig:<offer>` → the rule signature that the offer's state was built with. */
       meta: (lane: number): string => `${gate(lane)}:meta`,
       /** Hash: click id → transaction ids `first` or `first|last`. */
       clicks: (lane: number, goalId: number): string => `${gate(lane)}:clicks:${goalId}`,
@@ -33,9 +35,8 @@ export function createRedisKeys(prefix = 'sluice') {
       orders: (lane: number, goalId: number): string => `${gate(lane)}:orders:${goalId}`,
       /** Hash: track id → transaction id. */
       tracks: (lane: number, goalId: number): string => `${gate(lane)}:tracks:${goalId}`,
-      /** Hash of one window bucket: address → transaction id. */
-      ips: (lane: number, offerId: number, bucket: string): string =>
-        `${gate(lane)}:ips:${offerId}:${bucket}`,
+      /** Hash: `<bucket>|<address>` → transaction id. */
+      ips: (lane: number, offerId: number): string => `${gate(lane)}:ips:${offerId}`,
       /** Hash: `<scope>:<bucket>` → `count|last transaction id`; scope is `g` or `a<affiliate id>`. */
       caps: (lane: number, goalId: number): string => `${gate(lane)}:caps:${goalId}`,
     },

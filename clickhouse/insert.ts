@@ -1,0 +1,65 @@
+/**
+ * The one insert path of rows: a block is written whole, under a token, and only while its guard holds inside
+ * ClickHouse. Success says nothing (a dropped duplicate also reports it) and an error proves nothing: read back.
+ */
+import type { ClickHouse } from './client.ts';
+import type { Column } from './tables.ts';
+
+/** Larger than any block: one insert is one part, so it is there whole or not at all. */
+const ONE_BLOCK_ROWS = 10_000_000;
+/** A statement that takes longer has lost its client: it must not land much later. */
+const INSERT_SECONDS_MAX = 25;
+
+export type Row = readonly (string | number | null)[];
+
+export interface GuardedInsert {
+  readonly table: string;
+  readonly columns: readonly Column[];
+  readonly rows: readonly Row[];
+  /** Two inserts with one token write once, within the deduplication window. Letters, digits, `:`, `-`, `#` only. */
+  readonly token: string;
+  /** SQL condition; the rows are written only if it holds when the statement runs. */
+  readonly guard: string;
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+}
+
+/** A list for `IN (…)` in a guard. */
+export function quotedList(values: readonly string[]): string {
+  return values.map(quote).join(', ');
+}
+
+/** A ms time as a literal. */
+export function timeLiteral(ms: number): string {
+  return `fromUnixTimestamp64Milli(toInt64(${Math.trunc(ms)}))`;
+}
+
+const LONE_SURROGATE = /\\ud[89a-f]/i;
+
+function encodeRow(row: Row): string {
+  const line = JSON.stringify(row);
+  if (!LONE_SURROGATE.test(line)) return line;
+  // Half a character can't be stored as UTF-8; the rest of the row can.
+  return JSON.stringify(row.map((value) => (typeof value === 'string' ? value.toWellFormed() : value)));
+}
+
+export async function insertGuarded(clickhouse: ClickHouse, insert: GuardedInsert): Promise<void> {
+  const names = insert.columns.map(([name]) => name).join(', ');
+  const structure = insert.columns.map(([name, type]) => `${name} ${type}`).join(', ');
+  await clickhouse.insert(
+    `INSERT INTO ${insert.table} (${names})
+     SETTINGS insert_deduplicate=1, insert_deduplication_token=${quote(insert.token)}, async_insert=0,
+       max_insert_threads=1, max_threads=1, max_block_size=${ONE_BLOCK_ROWS}, min_insert_block_size_rows=${ONE_BLOCK_ROWS},
+       min_insert_block_size_bytes=0, input_format_parallel_parsing=0, max_execution_time=${INSERT_SECONDS_MAX},
+       date_time_input_format='best_effort'
+     SELECT ${names} FROM input(${quote(structure)}) WHERE ${insert.guard} FORMAT JSONCompactEachRow`,
+    insert.rows.map(encodeRow).join('\n'),
+  );
+}
+
+/** `YYYY-MM-DD hh:mm:ss.mmm` in UTC, as ClickHouse reads it. */
+export function timeText(ms: number): string {
+  return new Date(ms).toISOString().replace('T', ' ').slice(0, 23);
+}

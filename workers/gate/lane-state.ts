@@ -1,0 +1,221 @@
+/**
+ * A lane's state in Redis: judging against it, applying blocks to it, and bringing it level with the log when Redis
+ * lost or rolled back anything (invariant 6). Nothing here writes to ClickHouse.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import { AppError } from '../../src/domain/app-error.ts';
+import type { CatalogueSnapshot } from '../../src/domain/catalogue.ts';
+import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
+import type { RedisKeys } from '../../src/redis/keys.ts';
+import {
+  createKeyList,
+  encodeClaim,
+  encodeRequest,
+  parseAnswer,
+  parseSignature,
+  signatureText,
+  type AcceptedConversion,
+  type RuleSignature,
+} from './claims.ts';
+import type { LaneLog, LoggedConversion } from './lane-log.ts';
+import { applyScript, judgeScript, rebuildBeginScript, rebuildClearScript, rebuildEndScript } from './scripts.ts';
+
+/** A rebuild that made no progress for so long is taken over. */
+const TAKE_OVER_MS = 10_000;
+/** Positions read from the log at once when catching up or rebuilding. */
+const POSITIONS_A_READ = 2_000;
+/** Conversions loaded by one script call: it blocks Redis while it runs. */
+const CLAIMS_A_CALL = 2_000;
+const SCAN_COUNT = 500;
+/** A state that keeps moving under us this often means more writers than the lane can serve. */
+const ROUNDS_MAX = 50;
+
+const NO_RULES: ReadonlyMap<number, RuleSignature> = new Map();
+
+export interface LaneStateDeps {
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  readonly lane: number;
+  readonly log: LaneLog;
+  readonly snapshotAt: (version: number) => Promise<CatalogueSnapshot>;
+  readonly clock: () => number;
+  readonly logger: Logger;
+}
+
+export type Judgement = { readonly position: number; readonly replies: readonly GateReply[] };
+
+export interface LaneState {
+  /** Judges requests against exactly the blocks up to the returned position; brings the state level first if needed. */
+  judge(requests: readonly GateRequest[]): Promise<Judgement>;
+  /** Applies the block at `position`; its rules are those it was judged under. A no-op when it is applied already. */
+  applyOwn(position: number, accepted: readonly AcceptedConversion[], rules: ReadonlyMap<number, RuleSignature>): Promise<void>;
+  /** Applies every block of the log that the state lacks; rebuilds when the state is lost or ahead of the log. */
+  catchUp(): Promise<void>;
+  /** Rebuilds the lane from the log; false when another worker is at it. */
+  rebuild(): Promise<boolean>;
+}
+
+function signatures(rules: ReadonlyMap<number, RuleSignature>): string {
+  return JSON.stringify(Object.fromEntries([...rules].map(([offerId, rule]) => [String(offerId), signatureText(rule)])));
+}
+
+function groupBy<K, T>(items: readonly T[], key: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    const group = groups.get(key(item));
+    if (group === undefined) groups.set(key(item), [item]);
+    else group.push(item);
+  }
+  return groups;
+}
+
+export function createLaneState(deps: LaneStateDeps): LaneState {
+  const { redis, keys, lane, log, logger } = deps;
+  const metaKey = keys.lane.meta(lane);
+  let believed = -1;
+
+  async function readApplied(): Promise<number> {
+    const applied = await redis.hget(metaKey, 'applied');
+    return applied === null ? -1 : Number(applied);
+  }
+
+  /** Signatures that the state holds, and for offers it does not hold those of the conversion's catalogue. */
+  async function rulesFor(
+    conversions: readonly LoggedConversion[],
+    adopted: ReadonlyMap<number, RuleSignature> = NO_RULES,
+  ): Promise<Map<number, RuleSignature>> {
+    const newest = new Map(conversions.map((conversion) => [conversion.offerId, conversion.catalogueVersion]));
+    const rules = new Map<number, RuleSignature>();
+    if (newest.size === 0) return rules;
+    const held = await redis.hmget(metaKey, ...[...newest.keys()].map((offerId) => `sig:${offerId}`));
+    for (const [index, [offerId, version]] of [...newest].entries()) {
+      const text = held[index];
+      const rule = adopted.get(offerId);
+      if (rule !== undefined) {
+        rules.set(offerId, rule);
+        continue;
+      }
+      if (typeof text === 'string') {
+        rules.set(offerId, parseSignature(text));
+        continue;
+      }
+      const offer = (await deps.snapshotAt(version)).offer(offerId);
+      rules.set(offerId, {
+        timezone: offer?.timezone ?? 'UTC',
+        uniqueIpWindow: offer?.unique_ip.enabled === true ? offer.unique_ip.window : null,
+      });
+    }
+    return rules;
+  }
+
+  async function apply(
+    from: number,
+    to: number,
+    accepted: readonly AcceptedConversion[],
+    rules: ReadonlyMap<number, RuleSignature>,
+    nonce = '',
+  ) {
+    const list = createKeyList(keys, lane);
+    const claims = accepted.map((conversion) => {
+      const rule = rules.get(conversion.offerId);
+      if (rule === undefined) throw new Error(`no rules for offer ${conversion.offerId}`);
+      return encodeClaim(conversion, rule, list);
+    });
+    const used = new Map([...rules].filter(([offerId]) => accepted.some((conversion) => conversion.offerId === offerId)));
+    return applyScript.run(redis, list.names, [String(from), String(to), signatures(used), JSON.stringify(claims), nonce]);
+  }
+
+  async function clearState(nonce: string, pattern = keys.lane.pattern(lane)): Promise<boolean> {
+    let cursor = '0';
+    do {
+      const [next, found] = await redis.scan(cursor, 'MATCH', pattern.replaceAll(/[[\]?]/g, '\\$&'), 'COUNT', SCAN_COUNT);
+      cursor = next;
+      const state = found.filter((name) => name !== metaKey);
+      if (state.length > 0 && !(await rebuildClearScript.run(redis, [metaKey, ...state], [nonce, String(deps.clock())]))) return false;
+    } while (cursor !== '0');
+    return true;
+  }
+
+  async function load(nonce: string, last: number, adopted: ReadonlyMap<number, RuleSignature>): Promise<boolean> {
+    for (let from = 0; from < last; from += POSITIONS_A_READ) {
+      const conversions = await log.accepted(from, Math.min(last, from + POSITIONS_A_READ));
+      for (let at = 0; at < conversions.length; at += CLAIMS_A_CALL) {
+        const some = conversions.slice(at, at + CLAIMS_A_CALL);
+        const reply = await apply(0, 0, some, await rulesFor(some, adopted), nonce);
+        if (reply.kind !== 'ok') return false;
+      }
+      if (!(await rebuildClearScript.run(redis, [metaKey], [nonce, String(deps.clock())]))) return false;
+    }
+    return true;
+  }
+
+  async function rebuild(adopted: ReadonlyMap<number, RuleSignature> = NO_RULES): Promise<boolean> {
+    const nonce = randomUUID();
+    const took = await rebuildBeginScript.run(redis, [metaKey], [nonce, String(deps.clock()), String(TAKE_OVER_MS)]);
+    if (!took) return false;
+    const last = await log.lastPosition();
+    const done =
+      (await clearState(nonce)) && (await load(nonce, last, adopted)) && (await rebuildEndScript.run(redis, [metaKey], [nonce, String(last)]));
+    if (done) logger.info({ lane, position: last }, 'rebuilt the state of a lane from the log');
+    return done;
+  }
+
+  async function catchUp(): Promise<void> {
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      const applied = await readApplied();
+      const last = await log.lastPosition();
+      if (applied < 0 || applied > last) {
+        if (!(await rebuild())) throw new AppError('GATE_BUSY', `lane ${lane} is being rebuilt`);
+        continue;
+      }
+      believed = applied;
+      if (applied === last) return;
+      const to = Math.min(last, applied + POSITIONS_A_READ);
+      const byPosition = groupBy(await log.accepted(applied, to), ({ position }) => position);
+      for (let position = applied + 1; position <= to; position++) {
+        const conversions = byPosition.get(position) ?? [];
+        const reply = await apply(position - 1, position, conversions, await rulesFor(conversions));
+        if (reply.kind !== 'ok') break;
+        believed = position;
+      }
+    }
+    throw new AppError('GATE_BUSY', `lane ${lane} could not be brought level with its log`);
+  }
+
+  /** Switching a rule on or changing a zone changes what counted before: the lane is rebuilt with the offer's new rules. */
+  async function adoptRules(offerId: number, rules: ReadonlyMap<number, RuleSignature>): Promise<void> {
+    logger.info({ lane, offerId }, "an offer's rules changed what counts; rebuilding its lane");
+    if (!(await rebuild(rules))) throw new AppError('GATE_BUSY', `lane ${lane} is being rebuilt`);
+    await catchUp();
+  }
+
+  async function judge(requests: readonly GateRequest[]): Promise<Judgement> {
+    const rules = new Map(requests.map((request) => [request.offerId, request.rules]));
+    const list = createKeyList(keys, lane);
+    const encoded = JSON.stringify(requests.map((request) => encodeRequest(request, list)));
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      const reply = await judgeScript.run(redis, list.names, [String(believed), signatures(rules), encoded]);
+      if (reply.kind === 'ok') {
+        const replies = requests.map((request, index) => parseAnswer(reply.answers[index] ?? [], request));
+        return { position: believed, replies };
+      }
+      if (reply.kind === 'stale') await adoptRules(reply.offerId, rules);
+      else if (reply.applied > believed && believed >= 0) believed = reply.applied;
+      else await catchUp();
+    }
+    throw new AppError('GATE_BUSY', `lane ${lane} moved under ${ROUNDS_MAX} attempts`);
+  }
+
+  return {
+    judge,
+    async applyOwn(position, accepted, rules) {
+      const reply = await apply(position - 1, position, accepted, rules);
+      if (reply.kind === 'ok') believed = position;
+      else await catchUp();
+    },
+    catchUp,
+    rebuild: () => rebuild(),
+  };
+}

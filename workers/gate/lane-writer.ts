@@ -1,0 +1,248 @@
+/**
+ * Writes a lane: merges what waits into one block, judges it, commits it as the next position of the log, applies it.
+ * The insert is the commit point: its guard lets exactly one writer have a position, and a chunk be in the lane once.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { ClickHouse } from '../../clickhouse/client.ts';
+import { insertGuarded, type Row } from '../../clickhouse/insert.ts';
+import { POSTBACK_COLUMNS } from '../../clickhouse/tables.ts';
+import { AppError, isRetryable, messageOf } from '../../src/domain/app-error.ts';
+import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
+import type { PostbackFields } from '../../src/domain/judge/fields.ts';
+import { uniqueIpOf } from '../../src/domain/ip-rules.ts';
+import type { AcceptedConversion, RuleSignature } from './claims.ts';
+import { inChunks, type ChunkReference, type LaneLog } from './lane-log.ts';
+import type { LaneState } from './lane-state.ts';
+
+/** One call on its way through a lane. */
+export interface LaneCall {
+  /** Undefined: rejected before the gate; `settle` is then called with undefined. */
+  readonly request: GateRequest | undefined;
+  readonly settle: (reply: GateReply | undefined) => PostbackFields;
+  /** The rest of the row: client and chunk columns are the caller's. */
+  readonly toRow: (fields: PostbackFields, block: BlockColumns) => Row;
+}
+
+export interface BlockColumns {
+  readonly lane: number;
+  readonly position: number;
+  readonly blockRow: number;
+  readonly writer: string;
+  readonly blockTimeS: number;
+}
+
+/** The calls of one chunk that belong to the lane. */
+export interface LaneSubmission {
+  readonly chunk: ChunkReference;
+  readonly catalogueVersion: number;
+  readonly calls: readonly LaneCall[];
+  /** Called once per committed block with the rows' fields, after the commit. */
+  readonly onCommitted: (fields: readonly PostbackFields[]) => void;
+}
+
+export interface LaneWriter {
+  /** Resolves when every call of the submission is in the log, written by us or by an earlier delivery. */
+  submit(submission: LaneSubmission): Promise<void>;
+}
+
+/** Bounds of a block: larger ones only make everyone in it wait longer. */
+const BLOCK_CALLS_MAX = 5_000;
+const ATTEMPTS_MAX = 200;
+const RETRY_MS = 50;
+
+interface Waiting {
+  readonly submission: LaneSubmission;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Block {
+  readonly position: number;
+  readonly writer: string;
+  readonly rows: readonly Row[];
+  readonly fields: readonly PostbackFields[];
+  readonly accepted: readonly AcceptedConversion[];
+  readonly rules: ReadonlyMap<number, RuleSignature>;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function acceptedOf(request: GateRequest, fields: PostbackFields): AcceptedConversion {
+  return {
+    transactionId: fields.hit_id,
+    hitTimeMs: fields.hit_time_ms,
+    offerId: fields.offer_id,
+    goalId: fields.goal_id,
+    affiliateId: fields.affiliate_id,
+    clickId: request.clickId,
+    orderId: fields.adv_order_id,
+    trackId: fields.track_id,
+    uniqueIp: uniqueIpOf(fields.visitor_ip),
+  };
+}
+
+export function createLaneWriter(deps: {
+  readonly clickhouse: ClickHouse;
+  readonly lane: number;
+  readonly log: LaneLog;
+  readonly state: LaneState;
+  readonly clock: () => number;
+  readonly logger: Logger;
+}): LaneWriter {
+  const { clickhouse, lane, log, state, logger } = deps;
+  let waiting: Waiting[] = [];
+  let running = false;
+
+  /** What goes into the next block: of one catalogue version, so that one set of rules holds for it. */
+  function takeBlock(): Waiting[] {
+    const version = waiting[0]?.submission.catalogueVersion;
+    const taken: Waiting[] = [];
+    const left: Waiting[] = [];
+    const chunks = new Set<string>();
+    let calls = 0;
+    for (const item of waiting) {
+      const { submission } = item;
+      const fits = taken.length === 0 || calls + submission.calls.length <= BLOCK_CALLS_MAX;
+      if (fits && submission.catalogueVersion === version && !chunks.has(submission.chunk.chunkId)) {
+        taken.push(item);
+        chunks.add(submission.chunk.chunkId);
+        calls += submission.calls.length;
+      } else left.push(item);
+    }
+    waiting = left;
+    return taken;
+  }
+
+  async function makeBlock(items: readonly Waiting[]): Promise<Block> {
+    const calls = items.flatMap(({ submission }) => submission.calls);
+    const requests = calls.flatMap(({ request }) => (request === undefined ? [] : [request]));
+    const judgement = await state.judge(requests);
+    const writer = randomUUID();
+    const position = judgement.position + 1;
+    const blockTimeS = Math.floor(deps.clock() / 1000);
+    const accepted: AcceptedConversion[] = [];
+    const rows: Row[] = [];
+    const fields: PostbackFields[] = [];
+    let asked = 0;
+    for (const [blockRow, call] of calls.entries()) {
+      const reply = call.request === undefined ? undefined : judgement.replies[asked++];
+      const settled = call.settle(reply);
+      fields.push(settled);
+      rows.push(call.toRow(settled, { lane, position, blockRow, writer, blockTimeS }));
+      if (call.request !== undefined && settled.row_kind === 'conversion') accepted.push(acceptedOf(call.request, settled));
+    }
+    const rules = new Map(requests.map((request) => [request.offerId, request.rules]));
+    return { position, writer, rows, fields, accepted, rules };
+  }
+
+  /** Inserts the block; resolves to who owns the position then. Repeats the question until ClickHouse answers. */
+  async function commit(block: Block, items: readonly Waiting[], attempt: number): Promise<string | undefined> {
+    const chunks = items.map(({ submission }) => submission.chunk);
+    try {
+      await insertGuarded(clickhouse, {
+        table: 'postback_log',
+        columns: POSTBACK_COLUMNS,
+        rows: block.rows,
+        token: `${lane}:${block.position}#${attempt}`,
+        guard: `NOT EXISTS (SELECT 1 FROM postback_log WHERE lane = ${lane} AND position >= ${block.position})
+          AND NOT EXISTS (SELECT 1 FROM postback_log WHERE lane = ${lane} AND ${inChunks(chunks)})`,
+      });
+    } catch (error) {
+      // It may have landed all the same: ask, whatever the error says.
+      logger.warn({ lane, position: block.position, error: messageOf(error) }, 'an insert failed; reading back');
+      const owner = await log.writerOf(block.position);
+      if (owner === undefined) throw error;
+      return owner;
+    }
+    return (await log.writerOf(block.position)) ?? (await secondLook(block.position));
+  }
+
+  async function secondLook(position: number): Promise<string | undefined> {
+    await pause(RETRY_MS);
+    return log.writerOf(position);
+  }
+
+  function finish(items: readonly Waiting[], block: Block): void {
+    let at = 0;
+    for (const { submission, resolve } of items) {
+      const end = at + submission.calls.length;
+      submission.onCommitted(block.fields.slice(at, end));
+      at = end;
+      resolve();
+    }
+  }
+
+  /** Commits the items; returns those that are still to be written. */
+  async function writeOnce(items: readonly Waiting[], burned: Map<number, number>): Promise<readonly Waiting[]> {
+    const block = await makeBlock(items);
+    const owner = await commit(block, items, burned.get(block.position) ?? 0);
+    if (owner === block.writer) {
+      await state.applyOwn(block.position, block.accepted, block.rules);
+      finish(items, block);
+      return [];
+    }
+    if (owner !== undefined) {
+      await state.catchUp();
+      return items;
+    }
+    // Nobody has the position: chunks were there already, or the token was burned by a kill.
+    const present = await log.presentChunks(items.map(({ submission }) => submission.chunk));
+    if (present.size === 0) {
+      burned.set(block.position, (burned.get(block.position) ?? 0) + 1);
+      await state.catchUp();
+      return items;
+    }
+    const stored = items.filter(({ submission }) => present.has(submission.chunk.chunkId));
+    for (const item of stored) item.resolve();
+    return items.filter((item) => !stored.includes(item));
+  }
+
+  async function writeAll(items: readonly Waiting[]): Promise<void> {
+    const burned = new Map<number, number>();
+    let left = items;
+    for (let attempt = 0; left.length > 0; attempt++) {
+      if (attempt === ATTEMPTS_MAX) throw new AppError('GATE_BUSY', `lane ${lane} was taken ${ATTEMPTS_MAX} times`);
+      left = await writeOnce(left, burned);
+    }
+  }
+
+  /** A block that ClickHouse refuses as bad data is halved until the culprit stands alone. */
+  async function writeOrSplit(items: readonly Waiting[]): Promise<void> {
+    try {
+      await writeAll(items);
+    } catch (error) {
+      if (items.length > 1 && !isRetryable(error)) {
+        const middle = Math.ceil(items.length / 2);
+        await writeOrSplit(items.slice(0, middle));
+        await writeOrSplit(items.slice(middle));
+        return;
+      }
+      for (const item of items) item.reject(error);
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (waiting.length > 0) await writeOrSplit(takeBlock());
+  }
+
+  return {
+    submit(submission) {
+      return new Promise((resolve, reject) => {
+        waiting.push({ submission, resolve, reject });
+        if (running) return;
+        running = true;
+        // After this turn: chunks that arrive together share a block.
+        setImmediate(() => {
+          run()
+            .catch((error: unknown) => logger.error({ lane, error: messageOf(error) }, 'a lane writer failed'))
+            .finally(() => {
+              running = false;
+            });
+        });
+      });
+    },
+  };
+}
