@@ -43,6 +43,8 @@ export interface GateRequest {
   readonly mode: 'create' | 'change' | 'change-or-create';
   /** For changes named by transaction_id: the transaction, already found. '': the last one of (click, goal). */
   readonly targetTransactionId: string;
+  /** The target is another call of the same chunk, not judged yet: it counts only if that call is accepted. */
+  readonly targetInBlock: boolean;
 }
 
 /** One answer a request, in the order asked. */

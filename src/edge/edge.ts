@@ -42,6 +42,7 @@ export interface EdgeDeps {
 }
 
 interface Pending {
+  readonly receivedAtMs: number;
   readonly kind: ChunkKind;
   readonly record: string;
   readonly answer: Answer;
@@ -99,6 +100,8 @@ export interface Edge {
 export function createEdge(deps: EdgeDeps): Edge {
   let pending: Pending[] = [];
   let scheduled = false;
+  /** When the first hit of this tick came: a chunk opened for them must not be younger than any click id in it. */
+  let tickStartedMs = 0;
   let codec: ClickIdCodec | undefined;
   let codecVersion = -1;
 
@@ -123,7 +126,7 @@ export function createEdge(deps: EdgeDeps): Edge {
   function store(kind: ChunkKind, batch: readonly Pending[]): void {
     if (batch.length === 0) return;
     try {
-      deps.writer.append(kind, batch.map(({ record }) => record));
+      deps.writer.append(kind, batch.map(({ record }) => record), tickStartedMs);
     } catch (error) {
       deps.counters.spoolWritable = false;
       refuseAll(batch, error);
@@ -131,10 +134,7 @@ export function createEdge(deps: EdgeDeps): Edge {
     }
     deps.counters.spoolWritable = true;
     deps.counters.store(kind, batch.length);
-    deps.writer.synced().then(
-      () => answerAll(batch),
-      (error: unknown) => refuseAll(batch, error),
-    );
+    answerAll(batch);
   }
 
   function flush(): void {
@@ -150,6 +150,7 @@ export function createEdge(deps: EdgeDeps): Edge {
     pending.push(item);
     if (scheduled) return;
     scheduled = true;
+    tickStartedMs = item.receivedAtMs;
     // After the poll phase: every request that this tick brought is in `pending` by then.
     setImmediate(flush);
   }
@@ -203,7 +204,7 @@ export function createEdge(deps: EdgeDeps): Edge {
       const back = trafficbackUrl(offer, deps.trafficbackUrl, values);
       answer = back === undefined ? invalidClickPage(verdict.slug, verdict.title) : redirectAnswer(back, verdict.slug, '');
     }
-    enqueue({ kind: 'clicks', record, answer, respond });
+    enqueue({ kind: 'clicks', receivedAtMs: raw.receivedAtMs, record, answer, respond });
   }
 
   function handleConversion(endpoint: ConversionEndpoint, request: EdgeRequest, respond: Respond): void {
@@ -215,7 +216,7 @@ export function createEdge(deps: EdgeDeps): Edge {
       endpoint === 'unknown'
         ? jsonAnswer('404 Not Found', { error: `${request.path.slice(0, 200)} is no endpoint`, hit_id: hit.hitId }, [], request.origin)
         : acceptedAnswer(wanted.form, hit.hitId, request.origin);
-    enqueue({ kind: 'conversions', record: encodeHit(hit), answer, respond });
+    enqueue({ kind: 'conversions', receivedAtMs: hit.receivedAtMs, record: encodeHit(hit), answer, respond });
   }
 
   function refuse(reason: string, answer: Answer, respond: Respond): void {
@@ -234,7 +235,7 @@ export function createEdge(deps: EdgeDeps): Edge {
         return;
       }
       if (method === 'OPTIONS') {
-        respond(preflightAnswer(request.origin));
+        refuse('preflight', preflightAnswer(request.origin), respond);
         return;
       }
       if (!METHODS.has(method)) {
@@ -246,8 +247,14 @@ export function createEdge(deps: EdgeDeps): Edge {
         refuse('no_catalogue', notStoredAnswer('no catalogue is known yet'), respond);
         return;
       }
-      if (isClick) handleClick(request, respond);
-      else handleConversion(endpoint ?? 'unknown', request, respond);
+      try {
+        if (isClick) handleClick(request, respond);
+        else handleConversion(endpoint ?? 'unknown', request, respond);
+      } catch (error) {
+        // A full disk (click clock), or a request that meets a bug of ours: that one request is refused, loudly.
+        deps.logger.error({ error: messageOf(error), path: path.slice(0, 200) }, 'a request was not stored');
+        refuse('not_stored', notStoredAnswer('not stored'), respond);
+      }
     },
   };
 }

@@ -2,7 +2,7 @@
  * The edge as a process: takes a spool folder, follows the catalogue, listens, sees chunks through to ClickHouse, and
  * adopts the folders of edges that are gone. Reads no settings and exits nothing: `cli/edge.ts` does.
  */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { createClickHouse, type ClickHouseSettings } from '../../clickhouse/client.ts';
@@ -16,7 +16,7 @@ import { createChunkWriter } from '../spool/chunk-writer.ts';
 import { createClickClock } from '../spool/click-clock.ts';
 import { createConfirmer } from '../spool/confirmer.ts';
 import { claimFirstFolder, claimFolder, foldersWithChunks, type SpoolFolder } from '../spool/folder.ts';
-import { folderBytes, recoverFolder, type Recovery } from '../spool/recover.ts';
+import { recoverFolder, type Recovery } from '../spool/recover.ts';
 import { jsonAnswer } from './answers.ts';
 import { createClientReader } from './client.ts';
 import { createEdgeCounters, createEdgeRegistry } from './counters.ts';
@@ -46,6 +46,8 @@ export interface EdgeRole {
 
 const TICK_MS = 20;
 const ADOPT_MS = 2_000;
+/** A hit of the largest size fits into this. */
+const PROBE_BYTES = 256 * 1024;
 /** How long a stopping edge waits for its chunks to be confirmed; what is left is adopted. */
 const DRAIN_MS = 8_000;
 
@@ -82,12 +84,11 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
       const candidates = [confirmer.oldestClickChunkMs(edgeNumber), edgeNumber === own.edgeNumber ? writer.oldestOpenClickMs() : undefined];
       // A second behind: a click of this very tick is minted but not written yet.
       const oldest = Math.min(...candidates.map((ms) => ms ?? Infinity), clock() - 1_000);
-      await redis.hset(keys.edgeMarks, String(edgeNumber), String(oldest - 1));
+      await redis.hset(keys.edgeMarks, String(edgeNumber), `${oldest - 1}:${clock()}`);
     }
   }
 
   const confirmer = createConfirmer({ clickhouse, producer, recovery, clock, logger, onRound: publishMarks });
-  let openBytes = folderBytes(own.dir);
   const writer = createChunkWriter({
     dir: own.dir,
     edgeNumber: own.edgeNumber,
@@ -102,13 +103,27 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     onSyncFailure: options.onFatal,
   });
 
-  function takeOver(folder: SpoolFolder): void {
+  async function takeOver(folder: SpoolFolder): Promise<void> {
     for (const chunk of recoverFolder(folder.dir, recovery)) {
       confirmer.add(chunk.file, chunk.header, chunk.records.length, chunk.bytes);
+      // An edge that adopts a large folder goes on answering.
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
-  takeOver(own);
-  openBytes = 0;
+  await takeOver(own);
+
+  /** A balancer sends nothing to an edge that is not ready, so readiness must come back without a hit. */
+  function probeSpool(): void {
+    if (counters.spoolWritable) return;
+    const file = join(own.dir, 'probe');
+    try {
+      writeFileSync(file, Buffer.alloc(PROBE_BYTES));
+      counters.spoolWritable = confirmer.outstandingBytes + PROBE_BYTES < options.spoolBytesMax;
+    } catch (error) {
+      logger.warn({ error: messageOf(error) }, 'the spool still cannot be written');
+    }
+    rmSync(file, { force: true });
+  }
 
   async function adopt(): Promise<void> {
     for (const [edgeNumber, folder] of folders) {
@@ -124,13 +139,13 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
       if (folder === undefined) continue;
       logger.info({ edgeNumber }, 'adopted the spool folder of an edge that is gone');
       folders.set(edgeNumber, folder);
-      takeOver(folder);
+      await takeOver(folder);
     }
   }
 
   const registry = createEdgeRegistry(counters, {
     unconfirmedChunks: () => confirmer.outstanding,
-    unconfirmedBytes: () => confirmer.outstandingBytes + openBytes,
+    unconfirmedBytes: () => confirmer.outstandingBytes,
     oldestUnconfirmedAgeS: () => Math.max(0, (clock() - (confirmer.oldestOpenedAtMs() ?? clock())) / 1000),
     quarantined: () => recovery.counts.quarantined,
     tornTails: () => recovery.counts.tornTails,
@@ -182,8 +197,16 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     const beat = { role: 'edge', pid: process.pid, edgeNumber: own.edgeNumber, atMs: clock(), unconfirmedChunks: confirmer.outstanding };
     redis.hset(keys.heartbeats, `edge-${own.edgeNumber}`, JSON.stringify(beat)).catch(() => undefined);
   }, 2_000);
+  let adopting = false;
   const adopter = setInterval(() => {
-    adopt().catch((error: unknown) => logger.warn({ error: messageOf(error) }, 'a spool folder could not be adopted'));
+    probeSpool();
+    if (adopting) return;
+    adopting = true;
+    adopt()
+      .finally(() => {
+        adopting = false;
+      })
+      .catch((error: unknown) => logger.warn({ error: messageOf(error) }, 'a spool folder could not be adopted'));
   }, ADOPT_MS);
   logger.info({ port: front.port, edgeNumber: own.edgeNumber }, 'edge listens');
 
@@ -193,7 +216,6 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     async close() {
       front.close();
       clearInterval(adopter);
-      clearInterval(ticker);
       clearInterval(heartbeat);
       // The last tick's hits are stored and answered before the chunks are closed.
       await new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
@@ -203,6 +225,10 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
         await confirmer.round();
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
+      // Nothing may be written into the folder once it is released.
+      front.end();
+      clearInterval(ticker);
+      writer.closeDue(true);
       confirmer.close();
       follower.close();
       await producer.close().catch(() => undefined);

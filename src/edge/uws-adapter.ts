@@ -46,7 +46,10 @@ export interface EdgeHandlers {
 
 export interface UwsFront {
   readonly port: number;
+  /** Takes no new connections; ones that are open are closed with their next answer. */
   close(): void;
+  /** Closes what is still open. */
+  end(): void;
 }
 
 const NO_BODY = Buffer.alloc(0);
@@ -70,12 +73,12 @@ function copyHeaders(request: HttpRequest): CopiedHeaders {
   return { bytes, values };
 }
 
-function send(response: HttpResponse, answer: Answer, headOnly: boolean): void {
+function send(response: HttpResponse, answer: Answer, headOnly: boolean, isLast: boolean): void {
   response.cork(() => {
     response.writeStatus(answer.status);
     for (const [name, value] of answer.headers) response.writeHeader(name, value);
-    if (headOnly) response.endWithoutBody(Buffer.byteLength(answer.body));
-    else response.end(answer.body);
+    if (headOnly) response.endWithoutBody(Buffer.byteLength(answer.body), isLast);
+    else response.end(answer.body, isLast);
   });
 }
 
@@ -121,29 +124,33 @@ function copyRequest(request: HttpRequest, response: HttpResponse, headers: Copi
 /** Listens; rejects when the port can't be had. Several processes may listen on one port. */
 export function listen(host: string, port: number, handlers: EdgeHandlers): Promise<UwsFront> {
   const app = uWS.App();
+  let closing = false;
   app.any('/*', (response, request) => {
     let aborted = false;
-    let answered = false;
+    // From then on the request is stored or refused whether the client is still there or not.
+    let handled = false;
     response.onAborted(() => {
       aborted = true;
-      if (!answered) handlers.refused('aborted');
+      if (!handled) handlers.refused('aborted');
     });
     const headers = copyHeaders(request);
     const copied = copyRequest(request, response, headers);
     const respond: Respond = (answer) => {
-      answered = true;
-      if (!aborted) send(response, answer, copied.method === 'HEAD');
+      if (!aborted) send(response, answer, copied.method === 'HEAD', closing);
     };
     if (headers.bytes + copied.path.length + copied.query.length > HEAD_BYTES_MAX) {
       const answer = handlers.refused('headers_too_large');
+      handled = true;
       if (answer !== undefined) respond(answer);
       return;
     }
     if (copied.method === 'GET' || copied.method === 'HEAD') {
+      handled = true;
       handlers.handle({ ...copied, body: NO_BODY }, respond);
       return;
     }
     readBody(response, () => aborted, (body) => {
+      handled = true;
       if (body !== undefined) {
         handlers.handle({ ...copied, body }, respond);
         return;
@@ -160,7 +167,11 @@ export function listen(host: string, port: number, handlers: EdgeHandlers): Prom
       }
       resolve({
         port: uWS.us_socket_local_port(socket),
-        close: () => uWS.us_listen_socket_close(socket),
+        close() {
+          closing = true;
+          uWS.us_listen_socket_close(socket);
+        },
+        end: () => void app.close(),
       });
     });
   });

@@ -44,8 +44,9 @@ export function createChunkProducer(redis: Redis, prefix: string): ChunkProducer
       await queueOf(job.header.kind).add('chunk', job, { jobId: job.header.chunkId });
     },
     async isLive(kind, chunkId) {
-      const job = await queueOf(kind).getJob(chunkId);
-      return job !== undefined && !(await job.isFailed());
+      // The state alone: fetching the job would move its whole payload.
+      const state = await queueOf(kind).getJobState(chunkId);
+      return state !== 'unknown' && state !== 'failed' && state !== 'completed';
     },
     async close() {
       await Promise.all([...queues.values()].map((queue) => queue.close()));

@@ -16,7 +16,7 @@ export function createRedisKeys(prefix = 'sluice') {
     catalogueVersion: `{${prefix}:catalogue}:version`,
     /** Channel: the new version, as decimal text. */
     catalogueChanged: `{${prefix}:catalogue}:changed`,
-    /** Hash: edge number → ms up to which every click chunk of that edge is confirmed in ClickHouse. */
+    /** Hash: edge number → `<ms up to which every click chunk of that edge is confirmed>:<ms when that was published>`. */
     edgeMarks: `${prefix}:edge-marks`,
     /** Hash: `<role>-<pid>` → JSON heartbeat {atMs, startedAtMs, …}; read by doctor and the API. */
     heartbeats: `${prefix}:heartbeats`,

@@ -1,9 +1,11 @@
 /**
  * Writes hits into chunk files: one write an event-loop tick and kind. `append` returns only when the bytes are with
- * the kernel (survives the death of every process); with sync `disk` the caller waits for `synced` before it answers.
+ * the kernel (survives the death of every process) or, with sync `disk`, on the disk. That sync blocks the event loop
+ * on purpose: requests that come meanwhile share the next one, which is a group commit without any state.
  * A write that fails leaves the file as it was: nothing of that tick is stored.
  */
-import { closeSync, fdatasync, ftruncateSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { randomInt } from 'node:crypto';
+import { closeSync, fdatasyncSync, ftruncateSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError, messageOf } from '../domain/app-error.ts';
 import type { ChunkHeader, ChunkKind } from '../domain/hit.ts';
@@ -44,10 +46,11 @@ interface OpenChunk {
 }
 
 export interface ChunkWriter {
-  /** Stores records; throws SPOOL_FULL when they can't be stored, and then none is. */
-  append(kind: ChunkKind, records: readonly string[]): void;
-  /** Resolves when everything appended before is on disk; at once with sync `os`. */
-  synced(): Promise<void>;
+  /**
+   * Stores records, the oldest of which was received at `receivedAtMs`. Durable on return (see above). Throws
+   * SPOOL_FULL when they can't be stored, and then none is.
+   */
+  append(kind: ChunkKind, records: readonly string[], receivedAtMs: number): void;
   /** Closes chunks that are due; with `all`, every open one. */
   closeDue(all?: boolean): void;
   /** When the oldest open chunk of clicks was opened, or undefined. */
@@ -56,8 +59,8 @@ export interface ChunkWriter {
 
 export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
   const open = new Map<ChunkKind, OpenChunk>();
-  let sequence = 0;
-  let lastOpenedMs = 0;
+  // Random, so that a restarted edge whose clock stepped back can't repeat a chunk id.
+  let sequence = randomInt(2 ** 31);
 
   function write(fd: number, data: Buffer, at: number): void {
     if (data.length > options.bytesFree()) throw new AppError('SPOOL_FULL', 'the spool has reached SLUICE_SPOOL_BYTES_MAX');
@@ -70,16 +73,14 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
     }
   }
 
-  function openChunk(kind: ChunkKind): OpenChunk {
-    // Never twice the same id, also when the clock steps back.
-    lastOpenedMs = Math.max(lastOpenedMs, options.clock());
+  function openChunk(kind: ChunkKind, openedAtMs: number): OpenChunk {
     sequence += 1;
     const letter = kind === 'clicks' ? 'c' : 't';
     const header: ChunkHeader = {
-      chunkId: `${options.edgeNumber}-${lastOpenedMs}-${sequence}-${letter}`,
+      chunkId: `${options.edgeNumber}-${openedAtMs}-${sequence}-${letter}`,
       kind,
       edgeNumber: options.edgeNumber,
-      openedAtMs: lastOpenedMs,
+      openedAtMs,
       catalogueVersion: options.catalogueVersion(),
     };
     const file = join(options.dir, `${header.chunkId}.open`);
@@ -93,8 +94,11 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
     const head = encodeFrames([JSON.stringify(header)]);
     try {
       write(fd, head, 0);
+      if (options.sync === 'disk') syncFolder();
     } catch (error) {
       closeSync(fd);
+      // Or a full disk collects an empty file a tick.
+      rmSync(file, { force: true });
       throw error;
     }
     chunk.bytes = head.length;
@@ -124,41 +128,39 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
     );
   }
 
+  /** Runs a sync; after a failed one nobody knows what is on disk, so the process is told to end. */
+  function syncOrEnd(sync: () => void): void {
+    try {
+      sync();
+    } catch (error) {
+      options.onSyncFailure(error instanceof Error ? error : new Error(String(error)));
+      throw new AppError('SPOOL_FULL', `the spool can't be synced: ${messageOf(error)}`, error);
+    }
+  }
+
   function syncFolder(): void {
     const fd = openSync(options.dir, 'r');
     try {
-      fsyncSync(fd);
+      syncOrEnd(() => fsyncSync(fd));
     } finally {
       closeSync(fd);
     }
   }
 
   return {
-    append(kind, records) {
+    append(kind, records, receivedAtMs) {
       let chunk = open.get(kind);
       if (chunk !== undefined && chunk.header.catalogueVersion !== options.catalogueVersion()) {
         close(chunk);
         chunk = undefined;
       }
-      chunk ??= openChunk(kind);
+      chunk ??= openChunk(kind, receivedAtMs);
       const data = encodeFrames(records);
-      write(chunk.fd, data, chunk.bytes);
+      const { fd } = chunk;
+      write(fd, data, chunk.bytes);
+      if (options.sync === 'disk') syncOrEnd(() => fdatasyncSync(fd));
       chunk.bytes += data.length;
       chunk.records.push(...records);
-    },
-    async synced() {
-      if (options.sync === 'os') return;
-      try {
-        await Promise.all(
-          [...open.values()].map(
-            ({ fd }) => new Promise<void>((resolve, reject) => fdatasync(fd, (error) => (error === null ? resolve() : reject(error)))),
-          ),
-        );
-        syncFolder();
-      } catch (error) {
-        options.onSyncFailure(error instanceof Error ? error : new Error(String(error)));
-        throw error;
-      }
     },
     closeDue(all = false) {
       for (const chunk of open.values()) if (all || isDue(chunk)) close(chunk);

@@ -4,12 +4,14 @@
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { AppError, messageOf } from '../domain/app-error.ts';
 import { SEQUENCE_MAX } from '../domain/click-id.ts';
 
 /** How far ahead the mark is set: one small write a second. */
 const RESERVE_MS = 2_000;
 
 export interface ClickClock {
+  /** Throws SPOOL_FULL when the mark can't be written: an id beyond it might be minted again after a restart. */
   next(): { readonly ms: number; readonly sequence: number };
 }
 
@@ -29,9 +31,14 @@ export function createClickClock(dir: string, clock: () => number): ClickClock {
   let sequence = SEQUENCE_MAX;
 
   function reserve(): void {
-    markMs = lastMs + RESERVE_MS;
-    writeFileSync(`${file}.new`, String(markMs));
-    renameSync(`${file}.new`, file);
+    const reservedMs = lastMs + RESERVE_MS;
+    try {
+      writeFileSync(`${file}.new`, String(reservedMs));
+      renameSync(`${file}.new`, file);
+    } catch (error) {
+      throw new AppError('SPOOL_FULL', `the click clock can't be written: ${messageOf(error)}`, error);
+    }
+    markMs = reservedMs;
   }
 
   return {

@@ -3,7 +3,8 @@
  * A chunk that is not confirmed and has no live job is queued again, so Redis may lose anything at any time.
  * Payloads are not kept: a second queueing reads the file.
  */
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import type { Logger } from 'pino';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { messageOf } from '../domain/app-error.ts';
@@ -17,14 +18,15 @@ const ROUND_MS = 200;
 const REQUEUE_AFTER_MS = 5_000;
 /** Chunks asked for in one look-up. */
 const LOOKUP_MAX = 500;
-const REQUEUES_A_ROUND = 20;
+const REQUEUES_A_ROUND = 100;
 
 const TABLES: Readonly<Record<ChunkKind, string>> = { clicks: 'click_log', conversions: 'postback_log' };
 
 interface Outstanding {
   readonly header: ChunkHeader;
   readonly file: string;
-  readonly hitCount: number;
+  /** Intact records; fewer after damage on disk was found. */
+  hitCount: number;
   readonly bytes: number;
   queued: boolean;
   checkedAtMs: number;
@@ -77,6 +79,11 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     chunk.checkedAtMs = deps.clock();
   }
 
+  function forget(chunk: Outstanding): void {
+    chunks.delete(chunk.header.chunkId);
+    bytes -= chunk.bytes;
+  }
+
   async function confirmKind(kind: ChunkKind): Promise<void> {
     const asked = [...chunks.values()].filter(({ header }) => header.kind === kind).slice(0, LOOKUP_MAX);
     if (asked.length === 0) return;
@@ -89,10 +96,14 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     );
     const stored = new Map(rows.map((row) => [row.chunk_id, row.stored]));
     for (const chunk of asked) {
-      if ((stored.get(chunk.header.chunkId) ?? 0) < chunk.hitCount) continue;
-      rmSync(chunk.file, { force: true });
-      chunks.delete(chunk.header.chunkId);
-      bytes -= chunk.bytes;
+      if ((stored.get(chunk.header.chunkId) ?? 0) >= chunk.hitCount) {
+        rmSync(chunk.file, { force: true });
+        forget(chunk);
+      } else {
+        // To the end of the line, so that chunks which wait long don't hide the others from the bounded look-up.
+        chunks.delete(chunk.header.chunkId);
+        chunks.set(chunk.header.chunkId, chunk);
+      }
     }
   }
 
@@ -104,12 +115,17 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     for (const chunk of due) {
       chunk.checkedAtMs = now;
       if (chunk.queued && (await deps.producer.isLive(kind, chunk.header.chunkId))) continue;
-      const read = readChunk(chunk.file, deps.recovery);
-      if (read === undefined) {
-        chunks.delete(chunk.header.chunkId);
-        bytes -= chunk.bytes;
+      if (!existsSync(chunk.file)) {
+        deps.logger.error({ file: chunk.file }, 'someone removed a chunk file before its hits were confirmed');
+        forget(chunk);
         continue;
       }
+      const read = readChunk(chunk.file, deps.recovery);
+      if (read === undefined) {
+        forget(chunk);
+        continue;
+      }
+      chunk.hitCount = read.records.length;
       await enqueue(chunk, { header: chunk.header, hitCount: read.records.length, records: read.records.join('\n') });
     }
   }
@@ -165,7 +181,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
       }
       return oldest;
     },
-    hasChunksOf: (edgeNumber) => [...chunks.values()].some(({ file }) => file.includes(`/${edgeNumber}/`)),
+    hasChunksOf: (edgeNumber) => [...chunks.values()].some(({ file }) => basename(dirname(file)) === String(edgeNumber)),
     round,
     close: () => clearInterval(timer),
   };

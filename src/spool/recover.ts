@@ -2,9 +2,10 @@
  * Reads back chunk files: of an earlier life of this edge, of a dead one, or to queue a chunk again. A torn tail is
  * cut; damaged stretches go to the quarantine folder, intact records go on; nothing is deleted.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
+import { messageOf } from '../domain/app-error.ts';
 import type { ChunkHeader } from '../domain/hit.ts';
 import { decodeHit } from '../queue/chunk-job.ts';
 import { decodeChunkFile } from './chunk-file.ts';
@@ -37,23 +38,41 @@ function isRecord(line: string): boolean {
   }
 }
 
-function quarantine(recovery: Recovery, name: string, bytes: Buffer): void {
+function keep(recovery: Recovery, name: string, bytes: Buffer): boolean {
   mkdirSync(recovery.quarantineDir, { recursive: true });
-  writeFileSync(join(recovery.quarantineDir, name), bytes);
+  const file = join(recovery.quarantineDir, name);
+  // Chunk names are unique: the same stretch was kept when the chunk was read before.
+  if (existsSync(file)) return false;
+  writeFileSync(file, bytes);
+  return true;
+}
+
+function quarantine(recovery: Recovery, name: string, bytes: Buffer): void {
+  if (!keep(recovery, name, bytes)) return;
   recovery.counts.quarantined += 1;
   recovery.logger.error({ file: name, bytes: bytes.length }, 'damaged bytes of a chunk went to quarantine');
 }
 
-/** Reads one chunk file; undefined when nothing in it can be used (it is then in quarantine, or was empty). */
+function cutTornTail(file: string, bytes: Buffer, tornBytes: number, recovery: Recovery): void {
+  if (tornBytes === 0) return;
+  // Usually a write that was interrupted and never answered; kept all the same, because damage can look like one.
+  keep(recovery, `${basename(file)}.torn`, bytes.subarray(bytes.length - tornBytes));
+  recovery.counts.tornTails += 1;
+  recovery.logger.warn({ file: basename(file), tornBytes }, 'cut the torn tail of a chunk; its bytes are in quarantine');
+  truncateSync(file, bytes.length - tornBytes);
+}
+
+/** Reads one chunk file; undefined when nothing in it can be used (what it held is then in quarantine). */
 export function readChunk(file: string, recovery: Recovery): SpooledChunk | undefined {
   const bytes = readFileSync(file);
   const decoded = decodeChunkFile(bytes);
   const name = basename(file);
   if (decoded.header === undefined) {
-    if (decoded.records.length > 0 || decoded.damaged.length > 0) quarantine(recovery, name, bytes);
+    if (bytes.length > 0) quarantine(recovery, name, bytes);
     rmSync(file);
     return undefined;
   }
+  cutTornTail(file, bytes, decoded.tornBytes, recovery);
   const records = decoded.records.filter(isRecord);
   const strange = decoded.records.filter((line) => !isRecord(line)).map((line) => Buffer.from(line));
   for (const [index, part] of [...decoded.damaged, ...strange].entries()) quarantine(recovery, `${name}.${index}`, part);
@@ -61,38 +80,24 @@ export function readChunk(file: string, recovery: Recovery): SpooledChunk | unde
     rmSync(file);
     return undefined;
   }
-  return { file, header: decoded.header, records, bytes: bytes.length };
+  return { file, header: decoded.header, records, bytes: bytes.length - decoded.tornBytes };
 }
 
-function cutTornTail(file: string, recovery: Recovery): void {
-  const bytes = readFileSync(file);
-  const { tornBytes } = decodeChunkFile(bytes);
-  if (tornBytes === 0) return;
-  recovery.counts.tornTails += 1;
-  recovery.logger.warn({ file: basename(file), tornBytes }, 'cut the torn tail of a chunk: its last write was interrupted, and never answered');
-  truncateSync(file, bytes.length - tornBytes);
-}
-
-/** Every chunk of a folder whose owner is gone, oldest first. Open files are closed on the way. */
-export function recoverFolder(dir: string, recovery: Recovery): SpooledChunk[] {
-  const chunks: SpooledChunk[] = [];
+/**
+ * Every chunk of a folder whose owner is gone, oldest first, one at a time: a folder may hold more than the memory.
+ * Open files are closed on the way. A file that can't be read or kept now stays for the next try.
+ */
+export function* recoverFolder(dir: string, recovery: Recovery): Generator<SpooledChunk> {
   for (const name of readdirSync(dir).toSorted()) {
-    let file = join(dir, name);
-    if (name.endsWith('.open')) {
-      cutTornTail(file, recovery);
-      const ready = file.replace(/\.open$/, '.ready');
-      renameSync(file, ready);
-      file = ready;
-    } else if (!name.endsWith('.ready')) continue;
-    const chunk = readChunk(file, recovery);
-    if (chunk !== undefined) chunks.push(chunk);
+    if (!name.endsWith('.open') && !name.endsWith('.ready')) continue;
+    const file = join(dir, name.replace(/\.open$/, '.ready'));
+    let chunk: SpooledChunk | undefined;
+    try {
+      if (name.endsWith('.open')) renameSync(join(dir, name), file);
+      chunk = readChunk(file, recovery);
+    } catch (error) {
+      recovery.logger.error({ file: name, error: messageOf(error) }, 'a chunk file was not recovered; it stays');
+    }
+    if (chunk !== undefined) yield chunk;
   }
-  return chunks.toSorted((a, b) => a.header.openedAtMs - b.header.openedAtMs);
-}
-
-/** Bytes of a folder's chunk files. */
-export function folderBytes(dir: string): number {
-  return readdirSync(dir)
-    .filter((name) => /\.(open|ready)$/.test(name))
-    .reduce((sum, name) => sum + statSync(join(dir, name)).size, 0);
 }

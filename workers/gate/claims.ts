@@ -106,6 +106,7 @@ export function encodeRequest(request: GateRequest, list: KeyList): unknown[] {
     rules.uniqueTrackId,
     list.caps(request.goalId),
     fields.map((field, index) => [field, limits[index] ?? -1]),
+    request.targetInBlock,
   ];
 }
 

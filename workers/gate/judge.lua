@@ -7,7 +7,7 @@
 -- ARGV[2]  JSON {offer id → rule signature} of every offer in the block
 -- ARGV[3]  JSON array of requests:
 --          {mode, hit, target, clicks key, click, once, orders key, order, unique order, ips key, ip field or '',
---           tracks key, track, unique track, caps key, [[field, limit], …]}
+--           tracks key, track, unique track, caps key, [[field, limit], …], target is of this block}
 -- Reply    {'position', applied or -1} | {'stale', offer id} | {'ok', JSON array of answers}
 --          answer: [0] accepted | [1, transaction] changed | [119] | [101|102|103|122, blocking] | [107, cap index, blocking]
 
@@ -22,6 +22,7 @@ for offer, signature in pairs(cjson.decode(ARGV[2])) do
 end
 
 local overlay = {}
+local accepted = {}
 
 local function read(index, field)
   local claims = overlay[index]
@@ -57,10 +58,13 @@ local function decide(r)
   local orders, order, unique_order = r[7], r[8], r[9]
   local ips, ip = r[10], r[11]
   local tracks, track, unique_track = r[12], r[13], r[14]
-  local caps, limits = r[15], r[16]
+  local caps, limits, in_block = r[15], r[16], r[17]
 
   if mode ~= 'create' then
-    if target ~= '' then return {1, target} end
+    if target ~= '' then
+      if in_block and not accepted[target] then return {119} end
+      return {1, target}
+    end
     local held = click ~= '' and read(clicks, click)
     if held then
       local _, last = ends(held)
@@ -104,6 +108,7 @@ local function decide(r)
     local count = held and tally(held) or 0
     claim(caps, cap[1], (count + 1) .. '|' .. hit)
   end
+  accepted[hit] = true
   return {0}
 end
 

@@ -226,6 +226,8 @@ export function createLaneWriter(deps: {
 
   async function run(): Promise<void> {
     while (waiting.length > 0) await writeOrSplit(takeBlock());
+    // In the same turn as the last look at the list: nothing can slip in between.
+    running = false;
   }
 
   return {
@@ -236,11 +238,10 @@ export function createLaneWriter(deps: {
         running = true;
         // After this turn: chunks that arrive together share a block.
         setImmediate(() => {
-          run()
-            .catch((error: unknown) => logger.error({ lane, error: messageOf(error) }, 'a lane writer failed'))
-            .finally(() => {
-              running = false;
-            });
+          run().catch((error: unknown) => {
+            running = false;
+            logger.error({ lane, error: messageOf(error) }, 'a lane writer failed');
+          });
         });
       });
     },

@@ -78,6 +78,7 @@ function gateRequestOf(item: Case): GateRequest | undefined {
     },
     mode: modeOf(item),
     targetTransactionId: transaction?.transaction_id ?? '',
+    targetInBlock: transaction?.in_block === true,
   };
 }
 

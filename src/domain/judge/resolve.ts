@@ -28,6 +28,8 @@ export interface StoredTransaction {
   readonly goal_id: number;
   readonly affiliate_id: number;
   readonly click_id: string;
+  /** Another call of the same chunk, not judged yet. */
+  readonly in_block?: boolean;
 }
 
 /**

@@ -1,0 +1,67 @@
+/**
+ * The hourly roll-up: hours that changed are recomputed from the base tables and replaced whole under a new
+ * generation, never incremented, so they can't drift. Inserting the generation is the commit point.
+ */
+import type { ClickHouse } from './client.ts';
+
+/** Rows written in the last seconds may still be on their way: an hour is looked at again until they are past. */
+const SETTLE_S = 5;
+/** Hours a round; the oldest dirty ones first. */
+const HOURS_A_ROUND = 48;
+const DIMENSIONS = 'offer_id, goal_id, affiliate_id, advertiser_id, country, device, promo_code, currency, verdict_code';
+
+async function dirtyHours(clickhouse: ClickHouse): Promise<number[]> {
+  // A change dirties the hour of its transaction, whose id is a UUIDv7: its time is in its first 48 bits.
+  const rows = await clickhouse.query<{ hour_s: number }>(
+    `WITH (SELECT ifNull(max(toUnixTimestamp(computed_at)), 0) FROM statistics_hourly_generations) AS computed_s
+     SELECT toUnixTimestamp(hour) AS hour_s FROM (
+       SELECT toStartOfHour(hit_time) AS hour, max(block_time) AS written FROM click_log
+         WHERE block_time >= toDateTime(greatest(0, computed_s - 60)) GROUP BY hour
+       UNION ALL
+       SELECT toStartOfHour(if(row_kind = 'change',
+           fromUnixTimestamp64Milli(reinterpretAsInt64(reverse(unhex(substring(replaceAll(transaction_id, '-', ''), 1, 12)))), 'UTC'),
+           hit_time)) AS hour, max(block_time) AS written FROM postback_log
+         WHERE block_time >= toDateTime(greatest(0, computed_s - 60)) GROUP BY hour)
+     LEFT JOIN (SELECT hour, max(computed_at) AS computed FROM statistics_hourly_generations GROUP BY hour) AS done USING (hour)
+     GROUP BY hour HAVING max(written) + ${SETTLE_S} >= max(done.computed)
+     ORDER BY hour LIMIT ${HOURS_A_ROUND}`,
+  );
+  return rows.map(({ hour_s }) => hour_s);
+}
+
+async function recomputeHour(clickhouse: ClickHouse, hourS: number): Promise<void> {
+  const generation = Date.now();
+  const parameters = { hour: hourS, generation };
+  const within = 'hit_time >= fromUnixTimestamp({hour:Int64}) AND hit_time < fromUnixTimestamp({hour:Int64} + 3600)';
+  const status = (name: string): string => `countIf(conv_status = '${name}')`;
+  await clickhouse.command(
+    `INSERT INTO statistics_hourly_rows
+     SELECT fromUnixTimestamp({hour:Int64}), {generation:UInt64}, ${DIMENSIONS},
+       sum(clicks), sum(invalid_clicks), sum(conversions), sum(approved), sum(pending), sum(rejected), sum(hold), sum(invalid_traffic), sum(payout), sum(revenue)
+     FROM (
+       SELECT offer_id, 0 AS goal_id, affiliate_id, advertiser_id, country, device, '' AS promo_code, '' AS currency, verdict_code,
+         countIf(verdict_code = 0) AS clicks, countIf(verdict_code != 0) AS invalid_clicks, 0 AS conversions, 0 AS approved, 0 AS pending,
+         0 AS rejected, 0 AS hold, 0 AS invalid_traffic, toDecimal128(0, 4) AS payout, toDecimal128(0, 4) AS revenue
+       FROM click_log WHERE ${within} GROUP BY ${DIMENSIONS}
+       UNION ALL
+       SELECT ${DIMENSIONS}, 0, 0, count(), ${status('approved')}, ${status('pending')}, ${status('rejected')}, ${status('hold')}, 0,
+         toDecimal128(sum(ifNull(t.payout, 0)), 4), toDecimal128(sum(ifNull(t.revenue, 0)), 4)
+       FROM transactions AS t WHERE ${within} GROUP BY ${DIMENSIONS}
+       UNION ALL
+       SELECT ${DIMENSIONS}, 0, 0, 0, 0, 0, 0, 0, count(), toDecimal128(0, 4), toDecimal128(0, 4)
+       FROM invalid_traffic WHERE ${within} GROUP BY ${DIMENSIONS}
+     ) GROUP BY ${DIMENSIONS}`,
+    parameters,
+  );
+  await clickhouse.command(
+    `INSERT INTO statistics_hourly_generations SELECT fromUnixTimestamp({hour:Int64}), {generation:UInt64}, fromUnixTimestamp64Milli({generation:Int64})`,
+    parameters,
+  );
+}
+
+/** Recomputes hours with rows newer than their generation; returns how many. Safe to run twice at once. */
+export async function recomputeDirtyHours(clickhouse: ClickHouse): Promise<number> {
+  const hours = await dirtyHours(clickhouse);
+  for (const hour of hours) await recomputeHour(clickhouse, hour);
+  return hours.length;
+}

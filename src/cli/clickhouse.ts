@@ -1,0 +1,37 @@
+/** `sluice clickhouse`: the embedded ClickHouse. */
+import { join } from 'node:path';
+import { createEmbeddedClickHouse } from '../../clickhouse/embedded/server.ts';
+import type { Config } from '../config.ts';
+import { openSecrets } from '../secrets.ts';
+import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
+
+/** The documented views (docs/sql.md): all that analysts can read. */
+const ANALYST_RELATIONS = [
+  'clicks',
+  'invalid_clicks',
+  'transactions',
+  'invalid_traffic',
+  'postbacks',
+  'transaction_events',
+  'statistics_hourly',
+  'chunks',
+];
+
+export async function runClickHouse(config: Config): Promise<number> {
+  const logger = createLogger(config, 'clickhouse');
+  const server = await createEmbeddedClickHouse({
+    dataDir: join(config.dataDir, 'clickhouse'),
+    host: config.host,
+    port: config.clickhousePort,
+    database: config.clickhouseDatabase,
+    sluicePassword: openSecrets(config).clickhousePassword,
+    analystPassword: config.analystPassword,
+    analystRelations: ANALYST_RELATIONS,
+    logger,
+  });
+  announceReady();
+  const why = await untilAskedToEnd();
+  logger.info({ why }, 'embedded ClickHouse ends');
+  await server.close();
+  return 0;
+}

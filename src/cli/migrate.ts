@@ -1,0 +1,17 @@
+/** `sluice migrate`: brings the schema up to this version, and the catalogue to Redis. */
+import { migrate } from '../../clickhouse/migrate.ts';
+import type { Config } from '../config.ts';
+import { openInstance } from './instance.ts';
+
+export async function runMigrate(config: Config): Promise<number> {
+  const instance = await openInstance(config);
+  try {
+    const { applied } = await migrate(instance.clickhouse);
+    for (const name of applied) console.log(`applied ${name}`);
+    if (applied.length === 0) console.log('nothing to migrate');
+    await instance.store.refill();
+    return 0;
+  } finally {
+    await instance.close();
+  }
+}

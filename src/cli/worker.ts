@@ -1,0 +1,20 @@
+/** `sluice worker`: one worker process. */
+import { startWorkerRole } from '../../workers/ingest/role.ts';
+import type { Config } from '../config.ts';
+import { clickhouseAccessOf, openSecrets, redisUrlOf } from '../secrets.ts';
+import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
+
+export async function runWorker(config: Config): Promise<number> {
+  const logger = createLogger(config, 'worker');
+  const secrets = openSecrets(config);
+  const worker = await startWorkerRole({
+    redisUrl: redisUrlOf(config, secrets),
+    clickhouse: clickhouseAccessOf(config, secrets),
+    logger,
+  });
+  announceReady();
+  const why = await untilAskedToEnd();
+  logger.info({ why }, 'worker ends');
+  await worker.close();
+  return 0;
+}

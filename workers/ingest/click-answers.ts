@@ -1,0 +1,71 @@
+/**
+ * What became of the clicks that calls name (invariant 3). "No such click" needs proof: the edge that minted the id has
+ * published that everything it minted up to then is in ClickHouse. Until then the chunk waits, bounded; after that the
+ * call is judged 108 as pending, and replayed by itself when the click arrives.
+ */
+import type { Redis } from 'ioredis';
+import type { OpenedClickId } from '../../src/domain/click-id.ts';
+import type { ClickAnswer } from '../../src/domain/judge/resolve.ts';
+import type { RedisKeys } from '../../src/redis/keys.ts';
+import type { ClickStore } from './click-store.ts';
+
+/** A genuine id is waited for while its click is younger than this. */
+const YOUNG_MS = 60_000;
+/** Older clicks are waited for only while their edge keeps saying that it still has chunks to confirm. */
+const MARK_FRESH_MS = 10_000;
+
+export type ClickAnswers =
+  | { readonly kind: 'known'; readonly answers: ReadonlyMap<string, ClickAnswer> }
+  | { readonly kind: 'wait' };
+
+interface Mark {
+  readonly confirmedUpToMs: number;
+  readonly publishedAtMs: number;
+}
+
+export function createClickAnswers(deps: {
+  readonly clicks: ClickStore;
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  readonly clock: () => number;
+}) {
+  async function readMarks(edges: readonly number[]): Promise<Map<number, Mark>> {
+    const values = await deps.redis.hmget(deps.keys.edgeMarks, ...edges.map(String));
+    return new Map(
+      edges.map((edge, index) => {
+        const [confirmedUpToMs = 0, publishedAtMs = 0] = (values[index] ?? '').split(':').map(Number);
+        return [edge, { confirmedUpToMs, publishedAtMs }];
+      }),
+    );
+  }
+
+  /** True when the click may still come. */
+  function mayCome(opened: OpenedClickId, mark: Mark | undefined): boolean {
+    const now = deps.clock();
+    if (now - opened.ms < YOUNG_MS) return true;
+    return mark !== undefined && now - mark.publishedAtMs < MARK_FRESH_MS;
+  }
+
+  return async function answer(ids: ReadonlyMap<string, OpenedClickId>): Promise<ClickAnswers> {
+    const answers = new Map<string, ClickAnswer>();
+    if (ids.size === 0) return { kind: 'known', answers };
+    const take = async (wanted: ReadonlyMap<string, OpenedClickId>): Promise<Map<string, OpenedClickId>> => {
+      const found = await deps.clicks.find(wanted);
+      for (const [id, click] of found) answers.set(id, click);
+      return new Map([...wanted].filter(([id]) => !found.has(id)));
+    };
+    let missing = await take(ids);
+    if (missing.size === 0) return { kind: 'known', answers };
+    const marks = await readMarks([...new Set([...missing.values()].map(({ edgeNumber }) => edgeNumber))]);
+    // The look-up came before the marks: what was confirmed in between is seen only by a second one.
+    missing = await take(missing);
+    for (const [id, opened] of missing) {
+      const mark = marks.get(opened.edgeNumber);
+      if (mark !== undefined && mark.confirmedUpToMs > opened.ms) answers.set(id, 'unknown');
+      else if (mayCome(opened, mark)) return { kind: 'wait' };
+      else answers.set(id, 'pending');
+    }
+    return { kind: 'known', answers };
+  };
+}
+export type AnswerClicks = ReturnType<typeof createClickAnswers>;

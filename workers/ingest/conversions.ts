@@ -1,0 +1,134 @@
+/** A chunk of conversion calls: decode → look up → judge → lanes. One promise a chunk and lane, none a hit. */
+import type { ClickHouse } from '../../clickhouse/client.ts';
+import { messageOf } from '../../src/domain/app-error.ts';
+import type { CatalogueSnapshot } from '../../src/domain/catalogue.ts';
+import type { ClickIdCodec, OpenedClickId } from '../../src/domain/click-id.ts';
+import { laneOf } from '../../src/domain/gate-request.ts';
+import type { Chunk, ConversionHit } from '../../src/domain/hit.ts';
+import { decodeCall, type Call, type ReplayOrigin } from '../../src/domain/judge/call.ts';
+import type { PostbackFields } from '../../src/domain/judge/fields.ts';
+import { judgeCall, poisonFields, settleCall } from '../../src/domain/judge/judge.ts';
+import { lookupsOf, type ClickAnswer, type Lookups, type StoredTransaction } from '../../src/domain/judge/resolve.ts';
+import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
+import type { LaneCall, LaneWriter } from '../gate/lane-writer.ts';
+import type { AnswerClicks } from './click-answers.ts';
+import { postbackRow, type Enrichment } from './rows.ts';
+import { findTransactions } from './transactions.ts';
+
+/** A transaction that was acknowledged this recently may still be on its way to its verdict. */
+const TRANSACTION_YOUNG_MS = 5_000;
+
+export type ChunkOutcome = { readonly kind: 'stored' } | { readonly kind: 'wait' };
+
+export interface ConversionDeps {
+  readonly clickhouse: ClickHouse;
+  readonly answerClicks: AnswerClicks;
+  readonly lanes: readonly LaneWriter[];
+  readonly snapshotAt: (version: number) => Promise<CatalogueSnapshot>;
+  readonly codecOf: (snapshot: CatalogueSnapshot) => ClickIdCodec;
+  readonly enrichment: Enrichment;
+  readonly clock: () => number;
+  readonly onCommitted: (fields: readonly PostbackFields[]) => void;
+}
+
+interface Prepared {
+  readonly call: Call;
+  readonly lookups: Lookups;
+}
+
+type Transactions = { readonly kind: 'known'; readonly found: ReadonlyMap<string, StoredTransaction> } | { readonly kind: 'wait' };
+
+export function createConversionIngest(deps: ConversionDeps) {
+  async function transactionsOf(prepared: readonly Prepared[]): Promise<Transactions> {
+    const ids = new Set(prepared.map(({ lookups }) => lookups.transactionId).filter((id) => id !== ''));
+    const found = await findTransactions(deps.clickhouse, ids);
+    const inChunk = new Set(prepared.map(({ call }) => call.hit.hitId));
+    for (const id of ids) {
+      const age = deps.clock() - (msOfUuidV7(id) ?? 0);
+      if (!found.has(id) && !inChunk.has(id) && age >= 0 && age < TRANSACTION_YOUNG_MS) return { kind: 'wait' };
+    }
+    return { kind: 'known', found };
+  }
+
+  function toLaneCall(
+    prepared: Prepared,
+    chunk: Chunk,
+    context: { readonly snapshot: CatalogueSnapshot; readonly codec: ClickIdCodec },
+    click: ClickAnswer,
+    transaction: StoredTransaction | undefined,
+  ): { readonly lane: number; readonly call: LaneCall; readonly provisional: StoredTransaction | undefined } {
+    const input = { ...context, call: prepared.call, click, transaction };
+    const toRow: LaneCall['toRow'] = (fields, block) => postbackRow(fields, block, chunk.header, chunk.hits.length, deps.enrichment);
+    let judged: ReturnType<typeof judgeCall>;
+    try {
+      judged = judgeCall(input);
+    } catch (error) {
+      // A defect of ours in one call must not hold up the rest of the chunk (invariant 9).
+      const fields = poisonFields(input, `could not be judged: ${messageOf(error)}`);
+      return { lane: laneOf(fields.offer_id), provisional: undefined, call: { request: undefined, settle: () => fields, toRow } };
+    }
+    if (judged.kind === 'invalid') {
+      const { fields } = judged;
+      return { lane: judged.lane, provisional: undefined, call: { request: undefined, settle: () => fields, toRow } };
+    }
+    const { item, request } = judged;
+    return {
+      lane: judged.lane,
+      provisional: {
+        transaction_id: request.hitId,
+        offer_id: request.offerId,
+        goal_id: request.goalId,
+        affiliate_id: request.affiliateId,
+        click_id: request.clickId,
+        in_block: true,
+      },
+      call: {
+        request,
+        settle: (reply) => settleCall(item, request, reply ?? { kind: 'transaction-not-found' }),
+        toRow,
+      },
+    };
+  }
+
+  /** Judges and stores a chunk. `wait`: nothing was stored; deliver it again a little later. */
+  return async function ingest(chunk: Chunk, replay?: ReadonlyMap<string, ReplayOrigin>): Promise<ChunkOutcome> {
+    const snapshot = await deps.snapshotAt(chunk.header.catalogueVersion);
+    const codec = deps.codecOf(snapshot);
+    const hits = chunk.hits.filter((hit): hit is ConversionHit => hit.endpoint !== 'click');
+    const prepared = hits.map((hit) => {
+      const call = decodeCall(hit, replay?.get(hit.hitId));
+      return { call, lookups: lookupsOf(call, snapshot, codec) };
+    });
+    const ids = new Map<string, OpenedClickId>();
+    for (const { lookups } of prepared) {
+      if (lookups.clickId !== '' && lookups.openedClickId !== undefined) ids.set(lookups.clickId, lookups.openedClickId);
+    }
+    const clicks = await deps.answerClicks(ids);
+    if (clicks.kind === 'wait') return { kind: 'wait' };
+    const transactions = await transactionsOf(prepared);
+    if (transactions.kind === 'wait') return { kind: 'wait' };
+
+    const byLane = new Map<number, LaneCall[]>();
+    const provisional = new Map<string, StoredTransaction>();
+    for (const item of prepared) {
+      const { clickId, transactionId } = item.lookups;
+      const click = clickId === '' ? 'not-asked' : (clicks.answers.get(clickId) ?? 'unknown');
+      const transaction = transactions.found.get(transactionId) ?? provisional.get(transactionId);
+      const made = toLaneCall(item, chunk, { snapshot, codec }, click, transaction);
+      if (made.provisional !== undefined) provisional.set(made.provisional.transaction_id, made.provisional);
+      const calls = byLane.get(made.lane);
+      if (calls === undefined) byLane.set(made.lane, [made.call]);
+      else calls.push(made.call);
+    }
+    const { chunkId, openedAtMs, catalogueVersion } = chunk.header;
+    await Promise.all(
+      [...byLane].map(([lane, calls]) => {
+        const writer = deps.lanes[lane];
+        if (writer === undefined) throw new Error(`no lane ${lane}`);
+        return writer.submit({ chunk: { chunkId, openedAtMs }, catalogueVersion, calls, onCommitted: deps.onCommitted });
+      }),
+    );
+    return { kind: 'stored' };
+  };
+}
+export type IngestConversions = ReturnType<typeof createConversionIngest>;

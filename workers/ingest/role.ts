@@ -1,0 +1,181 @@
+/**
+ * The worker as a process: consumes both queues, a job being a whole chunk, and does the periodic work. A dependency's
+ * failure puts the chunk back, never fails it: the job ends only after ClickHouse holds the chunk.
+ */
+import { DelayedError, Worker, type Job } from 'bullmq';
+import type { Logger } from 'pino';
+import { createClickHouse, type ClickHouseSettings } from '../../clickhouse/client.ts';
+import { createCatalogueStore } from '../../src/catalogue/store.ts';
+import { AppError, messageOf } from '../../src/domain/app-error.ts';
+import type { CatalogueSnapshot } from '../../src/domain/catalogue.ts';
+import { createClickIdCodec, type ClickIdCodec } from '../../src/domain/click-id.ts';
+import { createDeviceReader } from '../../src/domain/device.ts';
+import { LANE_COUNT } from '../../src/domain/gate-request.ts';
+import type { Chunk, ChunkKind } from '../../src/domain/hit.ts';
+import type { PostbackFields } from '../../src/domain/judge/fields.ts';
+import { decodeChunkJob, queueNameOf } from '../../src/queue/chunk-job.ts';
+import { connectRedis } from '../../src/redis/connect.ts';
+import { createRedisKeys } from '../../src/redis/keys.ts';
+import { createLaneLog } from '../gate/lane-log.ts';
+import { createLaneState, type LaneState } from '../gate/lane-state.ts';
+import { createLaneWriter } from '../gate/lane-writer.ts';
+import { startMaintenance } from '../maintenance/maintenance.ts';
+import { createClickAnswers } from './click-answers.ts';
+import { createClickStore } from './click-store.ts';
+import { createConversionIngest } from './conversions.ts';
+import { openCountryReader } from './country.ts';
+
+export interface WorkerRoleOptions {
+  readonly redisUrl: string;
+  readonly clickhouse: ClickHouseSettings;
+  readonly logger: Logger;
+}
+
+export interface WorkerRole {
+  close(): Promise<void>;
+}
+
+/** Chunks in work at once: enough that a lane finds company for its next block. */
+const CONCURRENCY = 16;
+/** A job whose worker died runs again after this, at the latest. */
+const LOCK_MS = 15_000;
+const WAIT_FOR_CLICK_MS = 150;
+const RETRY_MS = 1_000;
+const HEARTBEAT_MS = 2_000;
+
+export async function startWorkerRole(options: WorkerRoleOptions): Promise<WorkerRole> {
+  const { logger } = options;
+  const clock = Date.now;
+  const keys = createRedisKeys();
+  const onRedisError = (error: Error): void => logger.debug({ error: error.message }, 'Redis');
+  const redis = connectRedis(options.redisUrl, 'state', onRedisError);
+  const clickhouse = createClickHouse(options.clickhouse);
+  const store = createCatalogueStore({ clickhouse, redis, keys, logger });
+  const enrichment = { country: await openCountryReader(), device: createDeviceReader() };
+  const counters = { chunks: 0, hits: 0, waits: 0, retries: 0 };
+
+  let codec: { readonly version: number; readonly codec: ClickIdCodec } | undefined;
+  function codecOf(snapshot: CatalogueSnapshot): ClickIdCodec {
+    if (codec?.version !== snapshot.version) {
+      codec = { version: snapshot.version, codec: createClickIdCodec(snapshot.state.click_id_keys) };
+    }
+    return codec.codec;
+  }
+
+  function publishVerdicts(fields: readonly PostbackFields[]): void {
+    counters.hits += fields.length;
+    const lines = fields.map((row) =>
+      JSON.stringify({
+        hit_id: row.hit_id,
+        hit_time: new Date(row.hit_time_ms).toISOString(),
+        endpoint: row.endpoint,
+        channel: row.channel,
+        offer_id: row.offer_id,
+        goal_id: row.goal_id,
+        affiliate_id: row.affiliate_id,
+        advertiser_id: row.advertiser_id,
+        verdict_code: row.verdict_code,
+        verdict: row.verdict,
+        title: row.title,
+        detail: row.detail,
+        hint: row.hint,
+        transaction_id: row.transaction_id,
+        click_id: row.click_id,
+        ip: row.ip,
+      }),
+    );
+    redis.publish(keys.verdictTail, lines.join('\n')).catch(() => undefined);
+  }
+
+  const clicks = createClickStore({ clickhouse, enrichment, clock });
+  const states: LaneState[] = [];
+  const lanes = Array.from({ length: LANE_COUNT }, (_, lane) => {
+    const log = createLaneLog(clickhouse, lane);
+    const state = createLaneState({ redis, keys, lane, log, snapshotAt: store.at, clock, logger });
+    states.push(state);
+    return createLaneWriter({ clickhouse, lane, log, state, clock, logger });
+  });
+  const ingestConversions = createConversionIngest({
+    clickhouse,
+    answerClicks: createClickAnswers({ clicks, redis, keys, clock }),
+    lanes,
+    snapshotAt: store.at,
+    codecOf,
+    enrichment,
+    clock,
+    onCommitted: publishVerdicts,
+  });
+
+  async function ingest(chunk: Chunk): Promise<'stored' | 'wait'> {
+    if (chunk.header.kind === 'clicks') {
+      await clicks.storeChunk(chunk, codecOf(await store.at(chunk.header.catalogueVersion)));
+      counters.hits += chunk.hits.length;
+      return 'stored';
+    }
+    return (await ingestConversions(chunk)).kind;
+  }
+
+  async function putBack(job: Job, token: string | undefined, delayMs: number): Promise<never> {
+    await job.moveToDelayed(clock() + delayMs, token);
+    throw new DelayedError();
+  }
+
+  async function process(job: Job, token?: string): Promise<void> {
+    let outcome: 'stored' | 'wait';
+    try {
+      outcome = await ingest(decodeChunkJob(job.data));
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'CHUNK_UNREADABLE') {
+        // The edge has the file and will queue it again; this copy of it is of no use.
+        logger.error({ job: job.id, error: error.message }, 'a job could not be read');
+        throw error;
+      }
+      counters.retries += 1;
+      logger.warn({ job: job.id, error: messageOf(error) }, 'a chunk was put back');
+      return putBack(job, token, RETRY_MS);
+    }
+    if (outcome === 'wait') {
+      counters.waits += 1;
+      return putBack(job, token, WAIT_FOR_CLICK_MS);
+    }
+    counters.chunks += 1;
+  }
+
+  const connections = (['clicks', 'conversions'] as const).map((kind: ChunkKind) => {
+    const connection = connectRedis(options.redisUrl, 'worker', onRedisError);
+    const worker = new Worker(queueNameOf(kind), process, {
+      connection,
+      prefix: keys.queuePrefix,
+      concurrency: CONCURRENCY,
+      lockDuration: LOCK_MS,
+      stalledInterval: LOCK_MS,
+      // A chunk must survive any number of worker crashes; the default gives up after one.
+      maxStalledCount: 1_000_000,
+      removeOnComplete: { count: 0 },
+      removeOnFail: { count: 0 },
+      skipVersionCheck: true,
+      drainDelay: 1,
+    });
+    worker.on('error', (error) => logger.debug({ error: error.message }, 'BullMQ'));
+    return { connection, worker };
+  });
+
+  const heartbeat = setInterval(() => {
+    const beat = { role: 'worker', pid: globalThis.process.pid, atMs: clock(), ...counters };
+    redis.hset(keys.heartbeats, `worker-${globalThis.process.pid}`, JSON.stringify(beat)).catch(() => undefined);
+  }, HEARTBEAT_MS);
+  const maintenance = startMaintenance({ redis, keys, clickhouse, store, ingestConversions, clock, logger });
+  logger.info({ lanes: LANE_COUNT }, 'worker consumes');
+
+  return {
+    async close() {
+      clearInterval(heartbeat);
+      await maintenance.close();
+      await Promise.all(connections.map(({ worker }) => worker.close()));
+      await redis.hdel(keys.heartbeats, `worker-${globalThis.process.pid}`).catch(() => undefined);
+      for (const { connection } of connections) connection.disconnect();
+      redis.disconnect();
+      await clickhouse.close();
+    },
+  };
+}
