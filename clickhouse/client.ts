@@ -3,7 +3,7 @@
  * errors become AppErrors that say whether a retry may help. An error is never proof that nothing was written.
  */
 import { Readable } from 'node:stream';
-import { ClickHouseError, createClient, type ClickHouseClient } from '@clickhouse/client';
+import { ClickHouseError, ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client';
 import { AppError, messageOf } from '../src/domain/app-error.ts';
 
 export interface ClickHouseSettings {
@@ -77,6 +77,8 @@ export function createClickHouse(settings: ClickHouseSettings): ClickHouse {
     database: settings.database,
     request_timeout: REQUEST_TIMEOUT_MS,
     max_open_connections: 16,
+    // Callers log an outage once, by its state; the client would log every attempt.
+    log: { level: ClickHouseLogLevel.OFF },
     keep_alive: { enabled: true, idle_socket_ttl: 2_000 },
     clickhouse_settings: {
       output_format_json_quote_64bit_integers: 0,

@@ -9,7 +9,8 @@ export interface Answer {
 
 /** The classical transparent 1×1 GIF, 43 bytes. */
 const GIF = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
-const HTML = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>ok</title></head><body></body></html>';
+const HTML =
+  '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>ok</title></head><body></body></html>';
 const NO_STORE: readonly [string, string] = ['Cache-Control', 'no-store'];
 
 /** Seconds that a client should wait after a 503. */
@@ -46,7 +47,12 @@ export function acceptedAnswer(form: ReturnForm, hitId: string, origin: string):
   }
 }
 
-export function jsonAnswer(status: string, value: object, extra: readonly (readonly [string, string])[] = [], origin = ''): Answer {
+export function jsonAnswer(
+  status: string,
+  value: object,
+  extra: readonly (readonly [string, string])[] = [],
+  origin = '',
+): Answer {
   return {
     status,
     headers: [['Content-Type', TYPES.json], NO_STORE, ...corsHeaders(origin), ...extra],

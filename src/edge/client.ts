@@ -55,7 +55,11 @@ function formOfBrowser(request: EdgeRequest): ReturnForm | undefined {
   }
   // Browsers without Sec-Fetch-Dest tell by what they accept first.
   if (request.accept.startsWith('image/')) return 'img';
-  if (request.accept.startsWith('application/javascript') || request.accept.startsWith('text/javascript')) return 'js';
+  if (
+    request.accept.startsWith('application/javascript') ||
+    request.accept.startsWith('text/javascript')
+  )
+    return 'js';
   return request.accept.startsWith('text/html') ? 'iframe' : undefined;
 }
 

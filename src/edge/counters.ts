@@ -36,7 +36,12 @@ export interface EdgeGauges {
 export function createEdgeRegistry(counters: EdgeCounters, gauges: EdgeGauges): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const counter = (name: string, help: string, label: string, values: ReadonlyMap<string, number>): void => {
+  const counter = (
+    name: string,
+    help: string,
+    label: string,
+    values: ReadonlyMap<string, number>,
+  ): void => {
     const metric = new Counter({
       name,
       help,
@@ -48,8 +53,18 @@ export function createEdgeRegistry(counters: EdgeCounters, gauges: EdgeGauges): 
       },
     });
   };
-  counter('sluice_edge_hits_stored_total', 'Hits stored in the spool before they were answered', 'kind', counters.stored);
-  counter('sluice_edge_requests_refused_total', 'Requests that were not stored, by reason', 'reason', counters.refused);
+  counter(
+    'sluice_edge_hits_stored_total',
+    'Hits stored in the spool before they were answered',
+    'kind',
+    counters.stored,
+  );
+  counter(
+    'sluice_edge_requests_refused_total',
+    'Requests that were not stored, by reason',
+    'reason',
+    counters.refused,
+  );
   const gauge = (name: string, help: string, read: () => number): void => {
     const metric = new Gauge({
       name,
@@ -60,12 +75,34 @@ export function createEdgeRegistry(counters: EdgeCounters, gauges: EdgeGauges): 
       },
     });
   };
-  gauge('sluice_edge_unconfirmed_chunks', 'Chunks in the spool that ClickHouse does not have yet', gauges.unconfirmedChunks);
+  gauge(
+    'sluice_edge_unconfirmed_chunks',
+    'Chunks in the spool that ClickHouse does not have yet',
+    gauges.unconfirmedChunks,
+  );
   gauge('sluice_edge_unconfirmed_bytes', 'Bytes of those chunks', gauges.unconfirmedBytes);
-  gauge('sluice_edge_oldest_unconfirmed_seconds', 'Age of the oldest of those chunks', gauges.oldestUnconfirmedAgeS);
-  gauge('sluice_edge_quarantined_total', 'Damaged stretches moved to quarantine since the start', gauges.quarantined);
-  gauge('sluice_edge_torn_tails_total', 'Interrupted writes cut at recovery since the start', gauges.tornTails);
-  gauge('sluice_edge_catalogue_version', 'Catalogue version in force at this edge', gauges.catalogueVersion);
-  gauge('sluice_edge_spool_writable', '1 when the last write to the spool succeeded', () => (counters.spoolWritable ? 1 : 0));
+  gauge(
+    'sluice_edge_oldest_unconfirmed_seconds',
+    'Age of the oldest of those chunks',
+    gauges.oldestUnconfirmedAgeS,
+  );
+  gauge(
+    'sluice_edge_quarantined_total',
+    'Damaged stretches moved to quarantine since the start',
+    gauges.quarantined,
+  );
+  gauge(
+    'sluice_edge_torn_tails_total',
+    'Interrupted writes cut at recovery since the start',
+    gauges.tornTails,
+  );
+  gauge(
+    'sluice_edge_catalogue_version',
+    'Catalogue version in force at this edge',
+    gauges.catalogueVersion,
+  );
+  gauge('sluice_edge_spool_writable', '1 when the last write to the spool succeeded', () =>
+    counters.spoolWritable ? 1 : 0,
+  );
   return registry;
 }

@@ -6,7 +6,13 @@ import type { Logger } from 'pino';
 import { messageOf } from '../domain/app-error.ts';
 import type { CatalogueSnapshot } from '../domain/catalogue.ts';
 import { createClickIdCodec, type ClickIdCodec } from '../domain/click-id.ts';
-import { ENDPOINTS, type ChunkKind, type ConversionEndpoint, type ConversionHit, type RawHit } from '../domain/hit.ts';
+import {
+  ENDPOINTS,
+  type ChunkKind,
+  type ConversionEndpoint,
+  type ConversionHit,
+  type RawHit,
+} from '../domain/hit.ts';
 import { judgeClick } from '../domain/judge-click.ts';
 import { landingUrl, trafficbackUrl } from '../domain/macros.ts';
 import { parseBody, parseQuery } from '../domain/parameters.ts';
@@ -54,7 +60,10 @@ const TEXT_MAX = 2_048;
 const SECONDS_A_DAY = 86_400;
 const METHODS = new Set(['GET', 'HEAD', 'POST']);
 const CONVERSIONS: ReadonlyMap<string, ConversionEndpoint> = new Map(
-  ENDPOINTS.filter((name) => name !== 'click' && name !== 'unknown').map((name) => [`/track/${name}`, name]),
+  ENDPOINTS.filter((name) => name !== 'click' && name !== 'unknown').map((name) => [
+    `/track/${name}`,
+    name,
+  ]),
 );
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -70,7 +79,12 @@ function decodeBody(request: EdgeRequest): { body: string; bodyIsBase64: boolean
   return { body: request.body.toString('base64'), bodyIsBase64: true };
 }
 
-function rawHit(deps: EdgeDeps, request: EdgeRequest, client: Client, fromBrowser: boolean): Omit<RawHit, 'endpoint'> {
+function rawHit(
+  deps: EdgeDeps,
+  request: EdgeRequest,
+  client: Client,
+  fromBrowser: boolean,
+): Omit<RawHit, 'endpoint'> {
   return {
     hitId: deps.hitIds(),
     receivedAtMs: deps.clock(),
@@ -126,7 +140,11 @@ export function createEdge(deps: EdgeDeps): Edge {
   function store(kind: ChunkKind, batch: readonly Pending[]): void {
     if (batch.length === 0) return;
     try {
-      deps.writer.append(kind, batch.map(({ record }) => record), tickStartedMs);
+      deps.writer.append(
+        kind,
+        batch.map(({ record }) => record),
+        tickStartedMs,
+      );
     } catch (error) {
       deps.counters.spoolWritable = false;
       refuseAll(batch, error);
@@ -141,8 +159,14 @@ export function createEdge(deps: EdgeDeps): Edge {
     scheduled = false;
     const batch = pending;
     pending = [];
-    store('clicks', batch.filter(({ kind }) => kind === 'clicks'));
-    store('conversions', batch.filter(({ kind }) => kind === 'conversions'));
+    store(
+      'clicks',
+      batch.filter(({ kind }) => kind === 'clicks'),
+    );
+    store(
+      'conversions',
+      batch.filter(({ kind }) => kind === 'conversions'),
+    );
     deps.writer.closeDue();
   }
 
@@ -160,7 +184,10 @@ export function createEdge(deps: EdgeDeps): Edge {
     const client = deps.clientOf(request);
     const body = request.body.length === 0 ? '' : decodeBody(request).body;
     const parsedBody = parseBody(body, request.contentType);
-    const parameters = request.query === '' && parsedBody.readable ? parsedBody.parameters : parseQuery(request.query);
+    const parameters =
+      request.query === '' && parsedBody.readable
+        ? parsedBody.parameters
+        : parseQuery(request.query);
     const judged = judgeClick(snapshot, parameters);
     const { verdict, offer } = judged;
     const valid = verdict.code === 0 && offer !== undefined;
@@ -176,7 +203,8 @@ export function createEdge(deps: EdgeDeps): Edge {
     const values = {
       clickId,
       offerId: offer === undefined ? (parameters.get('o') ?? '') : String(offer.id),
-      affiliateId: judged.affiliateId === 0 ? (parameters.get('a') ?? '') : String(judged.affiliateId),
+      affiliateId:
+        judged.affiliateId === 0 ? (parameters.get('a') ?? '') : String(judged.affiliateId),
       parameters,
     };
     const record = encodeHit({
@@ -195,28 +223,57 @@ export function createEdge(deps: EdgeDeps): Edge {
     if (valid) {
       const cookie = cookieOf(offer.id, clickId, offer.click_lifetime_days, client.https);
       answer = wantsJson
-        ? jsonAnswer('200 OK', { click_id: clickId }, [slug, ['Set-Cookie', cookie]], request.origin)
+        ? jsonAnswer(
+            '200 OK',
+            { click_id: clickId },
+            [slug, ['Set-Cookie', cookie]],
+            request.origin,
+          )
         : redirectAnswer(landingUrl(offer, values), verdict.slug, cookie);
     } else if (wantsJson) {
       const problem = { error: verdict.slug, title: verdict.title, detail: judged.detail };
       answer = jsonAnswer('404 Not Found', problem, [slug], request.origin);
     } else {
       const back = trafficbackUrl(offer, deps.trafficbackUrl, values);
-      answer = back === undefined ? invalidClickPage(verdict.slug, verdict.title) : redirectAnswer(back, verdict.slug, '');
+      answer =
+        back === undefined
+          ? invalidClickPage(verdict.slug, verdict.title)
+          : redirectAnswer(back, verdict.slug, '');
     }
     enqueue({ kind: 'clicks', receivedAtMs: raw.receivedAtMs, record, answer, respond });
   }
 
-  function handleConversion(endpoint: ConversionEndpoint, request: EdgeRequest, respond: Respond): void {
+  function handleConversion(
+    endpoint: ConversionEndpoint,
+    request: EdgeRequest,
+    respond: Respond,
+  ): void {
     const { body, bodyIsBase64 } = decodeBody(request);
     const parsed = body === '' || bodyIsBase64 ? undefined : parseBody(body, request.contentType);
-    const wanted = wantedForm(request, parsed?.readable === true ? parsed.parameters.get('return') : undefined);
-    const hit: ConversionHit = { ...rawHit(deps, request, deps.clientOf(request), wanted.fromBrowser), endpoint };
+    const wanted = wantedForm(
+      request,
+      parsed?.readable === true ? parsed.parameters.get('return') : undefined,
+    );
+    const hit: ConversionHit = {
+      ...rawHit(deps, request, deps.clientOf(request), wanted.fromBrowser),
+      endpoint,
+    };
     const answer =
       endpoint === 'unknown'
-        ? jsonAnswer('404 Not Found', { error: `${request.path.slice(0, 200)} is no endpoint`, hit_id: hit.hitId }, [], request.origin)
+        ? jsonAnswer(
+            '404 Not Found',
+            { error: `${request.path.slice(0, 200)} is no endpoint`, hit_id: hit.hitId },
+            [],
+            request.origin,
+          )
         : acceptedAnswer(wanted.form, hit.hitId, request.origin);
-    enqueue({ kind: 'conversions', receivedAtMs: hit.receivedAtMs, record: encodeHit(hit), answer, respond });
+    enqueue({
+      kind: 'conversions',
+      receivedAtMs: hit.receivedAtMs,
+      record: encodeHit(hit),
+      answer,
+      respond,
+    });
   }
 
   function refuse(reason: string, answer: Answer, respond: Respond): void {
@@ -231,7 +288,11 @@ export function createEdge(deps: EdgeDeps): Edge {
       const endpoint = isClick ? undefined : CONVERSIONS.get(path);
       if (!isClick && endpoint === undefined && !path.startsWith('/track/')) {
         if (deps.status(path, respond)) return;
-        refuse('unknown_path', jsonAnswer('404 Not Found', { error: 'not found' }, [], request.origin), respond);
+        refuse(
+          'unknown_path',
+          jsonAnswer('404 Not Found', { error: 'not found' }, [], request.origin),
+          respond,
+        );
         return;
       }
       if (method === 'OPTIONS') {
@@ -240,7 +301,13 @@ export function createEdge(deps: EdgeDeps): Edge {
       }
       if (!METHODS.has(method)) {
         const allow: readonly [string, string] = ['Allow', 'GET, HEAD, POST, OPTIONS'];
-        refuse('method', jsonAnswer('405 Method Not Allowed', { error: `${method.slice(0, 20)} is not allowed` }, [allow]), respond);
+        refuse(
+          'method',
+          jsonAnswer('405 Method Not Allowed', { error: `${method.slice(0, 20)} is not allowed` }, [
+            allow,
+          ]),
+          respond,
+        );
         return;
       }
       if (deps.snapshot().version === 0) {
@@ -252,7 +319,10 @@ export function createEdge(deps: EdgeDeps): Edge {
         else handleConversion(endpoint ?? 'unknown', request, respond);
       } catch (error) {
         // A full disk (click clock), or a request that meets a bug of ours: that one request is refused, loudly.
-        deps.logger.error({ error: messageOf(error), path: path.slice(0, 200) }, 'a request was not stored');
+        deps.logger.error(
+          { error: messageOf(error), path: path.slice(0, 200) },
+          'a request was not stored',
+        );
         refuse('not_stored', notStoredAnswer('not stored'), respond);
       }
     },

@@ -15,7 +15,12 @@ import { createRedisKeys } from '../redis/keys.ts';
 import { createChunkWriter } from '../spool/chunk-writer.ts';
 import { createClickClock } from '../spool/click-clock.ts';
 import { createConfirmer } from '../spool/confirmer.ts';
-import { claimFirstFolder, claimFolder, foldersWithChunks, type SpoolFolder } from '../spool/folder.ts';
+import {
+  claimFirstFolder,
+  claimFolder,
+  foldersWithChunks,
+  type SpoolFolder,
+} from '../spool/folder.ts';
 import { recoverFolder, type Recovery } from '../spool/recover.ts';
 import { jsonAnswer } from './answers.ts';
 import { createClientReader } from './client.ts';
@@ -81,14 +86,24 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
   /** Every click chunk of an edge number that was opened before its mark is in ClickHouse. */
   async function publishMarks(): Promise<void> {
     for (const edgeNumber of folders.keys()) {
-      const candidates = [confirmer.oldestClickChunkMs(edgeNumber), edgeNumber === own.edgeNumber ? writer.oldestOpenClickMs() : undefined];
+      const candidates = [
+        confirmer.oldestClickChunkMs(edgeNumber),
+        edgeNumber === own.edgeNumber ? writer.oldestOpenClickMs() : undefined,
+      ];
       // A second behind: a click of this very tick is minted but not written yet.
       const oldest = Math.min(...candidates.map((ms) => ms ?? Infinity), clock() - 1_000);
       await redis.hset(keys.edgeMarks, String(edgeNumber), `${oldest - 1}:${clock()}`);
     }
   }
 
-  const confirmer = createConfirmer({ clickhouse, producer, recovery, clock, logger, onRound: publishMarks });
+  const confirmer = createConfirmer({
+    clickhouse,
+    producer,
+    recovery,
+    clock,
+    logger,
+    onRound: publishMarks,
+  });
   const writer = createChunkWriter({
     dir: own.dir,
     edgeNumber: own.edgeNumber,
@@ -146,7 +161,8 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
   const registry = createEdgeRegistry(counters, {
     unconfirmedChunks: () => confirmer.outstanding,
     unconfirmedBytes: () => confirmer.outstandingBytes,
-    oldestUnconfirmedAgeS: () => Math.max(0, (clock() - (confirmer.oldestOpenedAtMs() ?? clock())) / 1000),
+    oldestUnconfirmedAgeS: () =>
+      Math.max(0, (clock() - (confirmer.oldestOpenedAtMs() ?? clock())) / 1000),
     quarantined: () => recovery.counts.quarantined,
     tornTails: () => recovery.counts.tornTails,
     catalogueVersion: () => follower.snapshot().version,
@@ -159,18 +175,25 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
         ...(follower.ready ? [] : ['no catalogue is known yet']),
         ...(counters.spoolWritable ? [] : ['the spool cannot be written']),
       ];
-      respond(jsonAnswer(problems.length === 0 ? '200 OK' : '503 Service Unavailable', { ready: problems.length === 0, problems }));
+      respond(
+        jsonAnswer(problems.length === 0 ? '200 OK' : '503 Service Unavailable', {
+          ready: problems.length === 0,
+          problems,
+        }),
+      );
     } else if (path === '/metrics') {
       registry.metrics().then(
-        (body) => respond({ status: '200 OK', headers: [['Content-Type', registry.contentType]], body }),
-        (error: unknown) => respond(jsonAnswer('500 Internal Server Error', { error: messageOf(error) })),
+        (body) =>
+          respond({ status: '200 OK', headers: [['Content-Type', registry.contentType]], body }),
+        (error: unknown) =>
+          respond(jsonAnswer('500 Internal Server Error', { error: messageOf(error) })),
       );
     } else return false;
     return true;
   }
 
   const edge = createEdge({
-    snapshot: follower.snapshot,
+    snapshot: () => follower.snapshot(),
     writer,
     clickClock: createClickClock(own.dir, clock),
     hitIds: createHitIds(clock),
@@ -189,13 +212,23 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
       if (reason === 'aborted') return undefined;
       return reason === 'body_too_large'
         ? jsonAnswer('413 Content Too Large', { error: 'a body may have at most 64 KiB' })
-        : jsonAnswer('431 Request Header Fields Too Large', { error: 'request line and headers may have at most 16 KiB' });
+        : jsonAnswer('431 Request Header Fields Too Large', {
+            error: 'request line and headers may have at most 16 KiB',
+          });
     },
   });
   const ticker = setInterval(() => writer.closeDue(), TICK_MS);
   const heartbeat = setInterval(() => {
-    const beat = { role: 'edge', pid: process.pid, edgeNumber: own.edgeNumber, atMs: clock(), unconfirmedChunks: confirmer.outstanding };
-    redis.hset(keys.heartbeats, `edge-${own.edgeNumber}`, JSON.stringify(beat)).catch(() => undefined);
+    const beat = {
+      role: 'edge',
+      pid: process.pid,
+      edgeNumber: own.edgeNumber,
+      atMs: clock(),
+      unconfirmedChunks: confirmer.outstanding,
+    };
+    redis
+      .hset(keys.heartbeats, `edge-${own.edgeNumber}`, JSON.stringify(beat))
+      .catch(() => undefined);
   }, 2_000);
   let adopting = false;
   const adopter = setInterval(() => {
@@ -206,7 +239,9 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
       .finally(() => {
         adopting = false;
       })
-      .catch((error: unknown) => logger.warn({ error: messageOf(error) }, 'a spool folder could not be adopted'));
+      .catch((error: unknown) =>
+        logger.warn({ error: messageOf(error) }, 'a spool folder could not be adopted'),
+      );
   }, ADOPT_MS);
   logger.info({ port: front.port, edgeNumber: own.edgeNumber }, 'edge listens');
 

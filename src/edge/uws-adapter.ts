@@ -82,7 +82,11 @@ function send(response: HttpResponse, answer: Answer, headOnly: boolean, isLast:
   });
 }
 
-function readBody(response: HttpResponse, isAborted: () => boolean, done: (body: Buffer | undefined) => void): void {
+function readBody(
+  response: HttpResponse,
+  isAborted: () => boolean,
+  done: (body: Buffer | undefined) => void,
+): void {
   const parts: Buffer[] = [];
   let bytes = 0;
   let over = false;
@@ -100,7 +104,11 @@ function readBody(response: HttpResponse, isAborted: () => boolean, done: (body:
   });
 }
 
-function copyRequest(request: HttpRequest, response: HttpResponse, headers: CopiedHeaders): Omit<EdgeRequest, 'body'> {
+function copyRequest(
+  request: HttpRequest,
+  response: HttpResponse,
+  headers: CopiedHeaders,
+): Omit<EdgeRequest, 'body'> {
   const header = (name: string): string => headers.values[name] ?? '';
   return {
     method: request.getCaseSensitiveMethod(),
@@ -149,20 +157,28 @@ export function listen(host: string, port: number, handlers: EdgeHandlers): Prom
       handlers.handle({ ...copied, body: NO_BODY }, respond);
       return;
     }
-    readBody(response, () => aborted, (body) => {
-      handled = true;
-      if (body !== undefined) {
-        handlers.handle({ ...copied, body }, respond);
-        return;
-      }
-      const answer = handlers.refused('body_too_large');
-      if (answer !== undefined) respond(answer);
-    });
+    readBody(
+      response,
+      () => aborted,
+      (body) => {
+        handled = true;
+        if (body !== undefined) {
+          handlers.handle({ ...copied, body }, respond);
+          return;
+        }
+        const answer = handlers.refused('body_too_large');
+        if (answer !== undefined) respond(answer);
+      },
+    );
   });
   return new Promise((resolve, reject) => {
     app.listen(host, port, (socket: us_listen_socket | false) => {
       if (socket === false) {
-        reject(new Error(`port ${port} on ${host} is taken: stop what uses it, or set SLUICE_EDGE_PORT to another`));
+        reject(
+          new Error(
+            `port ${port} on ${host} is taken: stop what uses it, or set SLUICE_EDGE_PORT to another`,
+          ),
+        );
         return;
       }
       resolve({

@@ -26,7 +26,12 @@ export function queueNameOf(kind: ChunkKind): string {
 }
 
 const NEEDS_ESCAPE = /[\\\t\n\r]/;
-const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
+const ESCAPES: Readonly<Record<string, string>> = {
+  '\\': '\\\\',
+  '\t': '\\t',
+  '\n': '\\n',
+  '\r': '\\r',
+};
 const UNESCAPES: Readonly<Record<string, string>> = { '\\': '\\', t: '\t', n: '\n', r: '\r' };
 
 function escape(text: string): string {
@@ -56,7 +61,10 @@ export function decodeHit(line: string): Hit {
   const fields = line.split('\t');
   const text = (index: number): string => unescape(fields[index] ?? '');
   const endpoint = ENDPOINTS.find((name) => name === fields[2]);
-  if (endpoint === undefined || fields.length !== (endpoint === 'click' ? CLICK_FIELDS : COMMON_FIELDS)) {
+  if (
+    endpoint === undefined ||
+    fields.length !== (endpoint === 'click' ? CLICK_FIELDS : COMMON_FIELDS)
+  ) {
     unreadable(`a record of ${fields.length} fields for endpoint ${String(fields[2])}`);
   }
   const raw: Omit<RawHit, 'endpoint'> = {
@@ -90,10 +98,18 @@ export function decodeHit(line: string): Hit {
 /** The header of a job or a chunk file; throws CHUNK_UNREADABLE for anything else. */
 export function parseHeader(value: unknown): ChunkHeader {
   if (typeof value !== 'object' || value === null) unreadable('a chunk without a header');
-  const { chunkId, kind, edgeNumber, openedAtMs, catalogueVersion } = value as Record<string, unknown>;
+  const { chunkId, kind, edgeNumber, openedAtMs, catalogueVersion } = value as Record<
+    string,
+    unknown
+  >;
   const knownKind = CHUNK_KINDS.find((name) => name === kind);
-  if (typeof chunkId !== 'string' || knownKind === undefined) unreadable('a chunk header without id or kind');
-  if (typeof edgeNumber !== 'number' || typeof openedAtMs !== 'number' || typeof catalogueVersion !== 'number') {
+  if (typeof chunkId !== 'string' || knownKind === undefined)
+    unreadable('a chunk header without id or kind');
+  if (
+    typeof edgeNumber !== 'number' ||
+    typeof openedAtMs !== 'number' ||
+    typeof catalogueVersion !== 'number'
+  ) {
     unreadable(`the header of chunk ${chunkId} lacks numbers`);
   }
   return { chunkId, kind: knownKind, edgeNumber, openedAtMs, catalogueVersion };
@@ -106,6 +122,7 @@ export function decodeChunkJob(data: unknown): Chunk {
   const parsed = parseHeader(header);
   if (typeof records !== 'string') unreadable(`job ${parsed.chunkId} has no records`);
   const hits = records === '' ? [] : records.split('\n').map(decodeHit);
-  if (hits.length !== hitCount) unreadable(`job ${parsed.chunkId} has ${hits.length} of ${String(hitCount)} hits`);
+  if (hits.length !== hitCount)
+    unreadable(`job ${parsed.chunkId} has ${hits.length} of ${String(hitCount)} hits`);
   return { header: parsed, hits };
 }

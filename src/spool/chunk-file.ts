@@ -23,7 +23,10 @@ export function encodeFrames(payloads: readonly string[]): Buffer {
     MAGIC.copy(buffer, at);
     buffer.writeUInt32LE(length, at + 4);
     buffer.write(payload, at + FRAME_BYTES, 'utf8');
-    buffer.writeUInt32LE(crc32(buffer.subarray(at + FRAME_BYTES, at + FRAME_BYTES + length)), at + 8);
+    buffer.writeUInt32LE(
+      crc32(buffer.subarray(at + FRAME_BYTES, at + FRAME_BYTES + length)),
+      at + 8,
+    );
     at += FRAME_BYTES + length;
   }
   return buffer;
@@ -39,7 +42,8 @@ export interface DecodedChunkFile {
 }
 
 function frameAt(bytes: Buffer, at: number): Buffer | undefined {
-  if (at + FRAME_BYTES > bytes.length || bytes.compare(MAGIC, 0, 4, at, at + 4) !== 0) return undefined;
+  if (at + FRAME_BYTES > bytes.length || bytes.compare(MAGIC, 0, 4, at, at + 4) !== 0)
+    return undefined;
   const length = bytes.readUInt32LE(at + 4);
   if (length > PAYLOAD_BYTES_MAX || at + FRAME_BYTES + length > bytes.length) return undefined;
   const payload = bytes.subarray(at + FRAME_BYTES, at + FRAME_BYTES + length);
@@ -83,5 +87,10 @@ export function decodeChunkFile(bytes: Buffer): DecodedChunkFile {
     at = next;
   }
   const header = readHeader(payloads[0]);
-  return { header, records: header === undefined ? payloads : payloads.slice(1), damaged, tornBytes };
+  return {
+    header,
+    records: header === undefined ? payloads : payloads.slice(1),
+    damaged,
+    tornBytes,
+  };
 }

@@ -5,7 +5,16 @@
  * A write that fails leaves the file as it was: nothing of that tick is stored.
  */
 import { randomInt } from 'node:crypto';
-import { closeSync, fdatasyncSync, ftruncateSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasyncSync,
+  ftruncateSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { AppError, messageOf } from '../domain/app-error.ts';
 import type { ChunkHeader, ChunkKind } from '../domain/hit.ts';
@@ -63,10 +72,12 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
   let sequence = randomInt(2 ** 31);
 
   function write(fd: number, data: Buffer, at: number): void {
-    if (data.length > options.bytesFree()) throw new AppError('SPOOL_FULL', 'the spool has reached SLUICE_SPOOL_BYTES_MAX');
+    if (data.length > options.bytesFree())
+      throw new AppError('SPOOL_FULL', 'the spool has reached SLUICE_SPOOL_BYTES_MAX');
     let written = 0;
     try {
-      while (written < data.length) written += writeSync(fd, data, written, data.length - written, at + written);
+      while (written < data.length)
+        written += writeSync(fd, data, written, data.length - written, at + written);
     } catch (error) {
       ftruncateSync(fd, at);
       throw new AppError('SPOOL_FULL', `the spool can't be written: ${messageOf(error)}`, error);

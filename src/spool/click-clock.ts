@@ -36,7 +36,11 @@ export function createClickClock(dir: string, clock: () => number): ClickClock {
       writeFileSync(`${file}.new`, String(reservedMs));
       renameSync(`${file}.new`, file);
     } catch (error) {
-      throw new AppError('SPOOL_FULL', `the click clock can't be written: ${messageOf(error)}`, error);
+      throw new AppError(
+        'SPOOL_FULL',
+        `the click clock can't be written: ${messageOf(error)}`,
+        error,
+      );
     }
     markMs = reservedMs;
   }

@@ -20,7 +20,10 @@ const REQUEUE_AFTER_MS = 5_000;
 const LOOKUP_MAX = 500;
 const REQUEUES_A_ROUND = 100;
 
-const TABLES: Readonly<Record<ChunkKind, string>> = { clicks: 'click_log', conversions: 'postback_log' };
+const TABLES: Readonly<Record<ChunkKind, string>> = {
+  clicks: 'click_log',
+  conversions: 'postback_log',
+};
 
 interface Outstanding {
   readonly header: ChunkHeader;
@@ -65,7 +68,11 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     if (ok === healthy) return;
     healthy = ok;
     if (ok) deps.logger.info('chunks are being confirmed again');
-    else deps.logger.warn({ error: messageOf(error), unconfirmed: chunks.size }, 'chunks cannot be confirmed for now; they stay in the spool');
+    else
+      deps.logger.warn(
+        { error: messageOf(error), unconfirmed: chunks.size },
+        'chunks cannot be confirmed for now; they stay in the spool',
+      );
   }
 
   async function enqueue(chunk: Outstanding, job: ChunkJob): Promise<void> {
@@ -85,14 +92,20 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
   }
 
   async function confirmKind(kind: ChunkKind): Promise<void> {
-    const asked = [...chunks.values()].filter(({ header }) => header.kind === kind).slice(0, LOOKUP_MAX);
+    const asked = [...chunks.values()]
+      .filter(({ header }) => header.kind === kind)
+      .slice(0, LOOKUP_MAX);
     if (asked.length === 0) return;
     const times = asked.map(({ header }) => header.openedAtMs);
     const rows = await deps.clickhouse.query<{ chunk_id: string; stored: number }>(
       `SELECT chunk_id, count() AS stored FROM ${TABLES[kind]}
        WHERE chunk_time BETWEEN fromUnixTimestamp64Milli({from:Int64}) AND fromUnixTimestamp64Milli({to:Int64})
          AND chunk_id IN {ids:Array(String)} GROUP BY chunk_id`,
-      { from: Math.min(...times), to: Math.max(...times), ids: asked.map(({ header }) => header.chunkId) },
+      {
+        from: Math.min(...times),
+        to: Math.max(...times),
+        ids: asked.map(({ header }) => header.chunkId),
+      },
     );
     const stored = new Map(rows.map((row) => [row.chunk_id, row.stored]));
     for (const chunk of asked) {
@@ -110,13 +123,20 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
   async function requeueKind(kind: ChunkKind): Promise<void> {
     const now = deps.clock();
     const due = [...chunks.values()]
-      .filter((chunk) => chunk.header.kind === kind && (!chunk.queued || now - chunk.checkedAtMs > REQUEUE_AFTER_MS))
+      .filter(
+        (chunk) =>
+          chunk.header.kind === kind &&
+          (!chunk.queued || now - chunk.checkedAtMs > REQUEUE_AFTER_MS),
+      )
       .slice(0, REQUEUES_A_ROUND);
     for (const chunk of due) {
       chunk.checkedAtMs = now;
       if (chunk.queued && (await deps.producer.isLive(kind, chunk.header.chunkId))) continue;
       if (!existsSync(chunk.file)) {
-        deps.logger.error({ file: chunk.file }, 'someone removed a chunk file before its hits were confirmed');
+        deps.logger.error(
+          { file: chunk.file },
+          'someone removed a chunk file before its hits were confirmed',
+        );
         forget(chunk);
         continue;
       }
@@ -126,7 +146,11 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
         continue;
       }
       chunk.hitCount = read.records.length;
-      await enqueue(chunk, { header: chunk.header, hitCount: read.records.length, records: read.records.join('\n') });
+      await enqueue(chunk, {
+        header: chunk.header,
+        hitCount: read.records.length,
+        records: read.records.join('\n'),
+      });
     }
   }
 
@@ -153,7 +177,14 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
 
   return {
     add(file, header, hitCount, size, job) {
-      const chunk: Outstanding = { header, file, hitCount, bytes: size, queued: false, checkedAtMs: 0 };
+      const chunk: Outstanding = {
+        header,
+        file,
+        hitCount,
+        bytes: size,
+        queued: false,
+        checkedAtMs: 0,
+      };
       chunks.set(header.chunkId, chunk);
       bytes += size;
       if (job !== undefined) {
@@ -171,17 +202,20 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     },
     oldestOpenedAtMs() {
       let oldest: number | undefined;
-      for (const { header } of chunks.values()) oldest = Math.min(oldest ?? Infinity, header.openedAtMs);
+      for (const { header } of chunks.values())
+        oldest = Math.min(oldest ?? Infinity, header.openedAtMs);
       return oldest;
     },
     oldestClickChunkMs(edgeNumber) {
       let oldest: number | undefined;
       for (const { header } of chunks.values()) {
-        if (header.kind === 'clicks' && header.edgeNumber === edgeNumber) oldest = Math.min(oldest ?? Infinity, header.openedAtMs);
+        if (header.kind === 'clicks' && header.edgeNumber === edgeNumber)
+          oldest = Math.min(oldest ?? Infinity, header.openedAtMs);
       }
       return oldest;
     },
-    hasChunksOf: (edgeNumber) => [...chunks.values()].some(({ file }) => basename(dirname(file)) === String(edgeNumber)),
+    hasChunksOf: (edgeNumber) =>
+      [...chunks.values()].some(({ file }) => basename(dirname(file)) === String(edgeNumber)),
     round,
     close: () => clearInterval(timer),
   };

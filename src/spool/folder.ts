@@ -20,12 +20,17 @@ function socketName(spoolDir: string, edgeNumber: number): string {
 }
 
 /** Takes the folder, or undefined when a live process has it. */
-export async function claimFolder(spoolDir: string, edgeNumber: number): Promise<SpoolFolder | undefined> {
+export async function claimFolder(
+  spoolDir: string,
+  edgeNumber: number,
+): Promise<SpoolFolder | undefined> {
   const server = createServer((socket) => socket.destroy());
   server.unref();
   const taken = await new Promise<boolean>((done, reject) => {
     server.once('listening', () => done(true));
-    server.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? done(false) : reject(error)));
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'EADDRINUSE' ? done(false) : reject(error),
+    );
     server.listen(socketName(spoolDir, edgeNumber));
   });
   if (!taken) return undefined;
@@ -51,6 +56,8 @@ export async function claimFirstFolder(spoolDir: string, base: number): Promise<
 export function foldersWithChunks(spoolDir: string): number[] {
   return readdirSync(spoolDir, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && /^[0-9]+$/.test(entry.name))
-    .filter(({ name }) => readdirSync(join(spoolDir, name)).some((file) => /\.(open|ready)$/.test(file)))
+    .filter(({ name }) =>
+      readdirSync(join(spoolDir, name)).some((file) => /\.(open|ready)$/.test(file)),
+    )
     .map(({ name }) => Number(name));
 }

@@ -2,7 +2,16 @@
  * Reads back chunk files: of an earlier life of this edge, of a dead one, or to queue a chunk again. A torn tail is
  * cut; damaged stretches go to the quarantine folder, intact records go on; nothing is deleted.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
 import { messageOf } from '../domain/app-error.ts';
@@ -50,7 +59,10 @@ function keep(recovery: Recovery, name: string, bytes: Buffer): boolean {
 function quarantine(recovery: Recovery, name: string, bytes: Buffer): void {
   if (!keep(recovery, name, bytes)) return;
   recovery.counts.quarantined += 1;
-  recovery.logger.error({ file: name, bytes: bytes.length }, 'damaged bytes of a chunk went to quarantine');
+  recovery.logger.error(
+    { file: name, bytes: bytes.length },
+    'damaged bytes of a chunk went to quarantine',
+  );
 }
 
 function cutTornTail(file: string, bytes: Buffer, tornBytes: number, recovery: Recovery): void {
@@ -58,7 +70,10 @@ function cutTornTail(file: string, bytes: Buffer, tornBytes: number, recovery: R
   // Usually a write that was interrupted and never answered; kept all the same, because damage can look like one.
   keep(recovery, `${basename(file)}.torn`, bytes.subarray(bytes.length - tornBytes));
   recovery.counts.tornTails += 1;
-  recovery.logger.warn({ file: basename(file), tornBytes }, 'cut the torn tail of a chunk; its bytes are in quarantine');
+  recovery.logger.warn(
+    { file: basename(file), tornBytes },
+    'cut the torn tail of a chunk; its bytes are in quarantine',
+  );
   truncateSync(file, bytes.length - tornBytes);
 }
 
@@ -74,8 +89,11 @@ export function readChunk(file: string, recovery: Recovery): SpooledChunk | unde
   }
   cutTornTail(file, bytes, decoded.tornBytes, recovery);
   const records = decoded.records.filter(isRecord);
-  const strange = decoded.records.filter((line) => !isRecord(line)).map((line) => Buffer.from(line));
-  for (const [index, part] of [...decoded.damaged, ...strange].entries()) quarantine(recovery, `${name}.${index}`, part);
+  const strange = decoded.records
+    .filter((line) => !isRecord(line))
+    .map((line) => Buffer.from(line));
+  for (const [index, part] of [...decoded.damaged, ...strange].entries())
+    quarantine(recovery, `${name}.${index}`, part);
   if (records.length === 0) {
     rmSync(file);
     return undefined;
@@ -96,7 +114,10 @@ export function* recoverFolder(dir: string, recovery: Recovery): Generator<Spool
       if (name.endsWith('.open')) renameSync(join(dir, name), file);
       chunk = readChunk(file, recovery);
     } catch (error) {
-      recovery.logger.error({ file: name, error: messageOf(error) }, 'a chunk file was not recovered; it stays');
+      recovery.logger.error(
+        { file: name, error: messageOf(error) },
+        'a chunk file was not recovered; it stays',
+      );
     }
     if (chunk !== undefined) yield chunk;
   }

@@ -1,0 +1,161 @@
+/** Invariants 1, 2 and 9 at the level of chunk files: cut everywhere, flipped everywhere, a disk that is full. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { ConversionHit } from '../../src/domain/hit.ts';
+import { decodeHit, encodeHit } from '../../src/queue/chunk-job.ts';
+import { createChunkWriter, type ClosedChunk } from '../../src/spool/chunk-writer.ts';
+import { claimFolder } from '../../src/spool/folder.ts';
+import { recoverFolder, type Recovery } from '../../src/spool/recover.ts';
+
+let dir = '';
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'sluice-spool-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+function hit(index: number): ConversionHit {
+  return {
+    hitId: `00000000-0000-7000-8000-00000000000${index}`,
+    receivedAtMs: 1_000 + index,
+    endpoint: 'goal',
+    method: 'GET',
+    path: '/track/goal',
+    query: `amount=${index}&x=\t\\\n`,
+    body: 'é\r\u0000',
+    bodyIsBase64: false,
+    contentType: '',
+    cookies: '',
+    ip: '127.0.0.1',
+    userAgent: 'a\tb',
+    referer: '',
+    fromBrowser: false,
+  };
+}
+
+const RECORDS = [1, 2, 3].map((index) => encodeHit(hit(index)));
+
+function recovery(): Recovery {
+  return {
+    quarantineDir: join(dir, 'quarantine'),
+    logger: pino({ level: 'silent' }),
+    counts: { tornTails: 0, quarantined: 0 },
+  };
+}
+
+function writer(bytesFree = (): number => 1e9, closed: ClosedChunk[] = []) {
+  return createChunkWriter({
+    dir,
+    edgeNumber: 0,
+    sync: 'disk',
+    clock: () => 5_000,
+    catalogueVersion: () => 1,
+    bytesFree,
+    onClosed: (chunk) => closed.push(chunk),
+    onSyncFailure(error) {
+      throw error;
+    },
+  });
+}
+
+function wholeChunk(): Buffer {
+  const spool = writer();
+  spool.append('conversions', RECORDS, 4_990);
+  spool.closeDue(true);
+  const name = readdirSync(dir).find((file) => file.endsWith('.ready')) ?? '';
+  const bytes = readFileSync(join(dir, name));
+  rmSync(join(dir, name));
+  return bytes;
+}
+
+test('a record survives encoding with tabs, line ends, backslashes and NUL', () => {
+  expect(decodeHit(encodeHit(hit(7)))).toEqual(hit(7));
+});
+
+test('a chunk is as old as its oldest hit, not as its file', () => {
+  const closed: ClosedChunk[] = [];
+  const spool = writer(undefined, closed);
+  spool.append('clicks', RECORDS, 4_990);
+  expect(spool.oldestOpenClickMs()).toBe(4_990);
+  spool.closeDue(true);
+  expect(closed[0]?.header.openedAtMs).toBe(4_990);
+});
+
+test('a file cut at any offset gives every whole record and loses no byte', () => {
+  const bytes = wholeChunk();
+  const ends = RECORDS.map(
+    (_, index) =>
+      bytes.length -
+      RECORDS.slice(index + 1).reduce((sum, line) => sum + 12 + Buffer.byteLength(line), 0),
+  );
+  for (let cut = 1; cut <= bytes.length; cut++) {
+    writeFileSync(join(dir, '0-5000-1-t.open'), bytes.subarray(0, cut));
+    const chunks = [...recoverFolder(dir, recovery())];
+    const records = chunks.flatMap((chunk) => chunk.records);
+    expect(records, `cut at ${cut}`).toEqual(
+      RECORDS.filter((_, index) => (ends[index] ?? 0) <= cut),
+    );
+    const kept = readdirSync(dir).includes('quarantine')
+      ? readdirSync(join(dir, 'quarantine')).reduce(
+          (sum, file) => sum + readFileSync(join(dir, 'quarantine', file)).length,
+          0,
+        )
+      : 0;
+    expect(kept + (chunks[0]?.bytes ?? 0), `cut at ${cut}`).toBeGreaterThanOrEqual(
+      Math.min(cut, records.length === 0 ? 0 : cut),
+    );
+    rmSync(join(dir, 'quarantine'), { recursive: true, force: true });
+    for (const chunk of chunks) rmSync(chunk.file);
+  }
+});
+
+test('a flipped bit anywhere costs at most one record, and what it hit is in quarantine', () => {
+  const bytes = wholeChunk();
+  for (let at = 0; at < bytes.length; at++) {
+    const flipped = Buffer.from(bytes);
+    flipped[at] = (flipped[at] ?? 0) ^ 0x10;
+    writeFileSync(join(dir, '0-5000-1-t.ready'), flipped);
+    const chunks = [...recoverFolder(dir, recovery())];
+    const records = chunks.flatMap((chunk) => chunk.records);
+    expect(records.every((line) => RECORDS.includes(line))).toBe(true);
+    // A damaged header takes the whole chunk to quarantine: nothing in it can be attributed.
+    if (chunks.length > 0) expect(records.length, `flipped at ${at}`).toBe(RECORDS.length - 1);
+    expect(readdirSync(join(dir, 'quarantine')).length, `flipped at ${at}`).toBeGreaterThan(0);
+    rmSync(join(dir, 'quarantine'), { recursive: true });
+    for (const chunk of chunks) rmSync(chunk.file);
+  }
+});
+
+test('a spool over its limit refuses, keeps what it has, and takes hits again when there is room', () => {
+  let free = 1e9;
+  const closed: ClosedChunk[] = [];
+  const spool = writer(() => free, closed);
+  spool.append('conversions', RECORDS.slice(0, 1), 5_000);
+  free = 0;
+  expect(() => spool.append('conversions', RECORDS.slice(1, 2), 5_000)).toThrow(
+    /SLUICE_SPOOL_BYTES_MAX/,
+  );
+  expect(() => spool.append('clicks', RECORDS.slice(1, 2), 5_000)).toThrow(
+    /SLUICE_SPOOL_BYTES_MAX/,
+  );
+  expect(readdirSync(dir).length).toBe(1);
+  free = 1e9;
+  spool.append('conversions', RECORDS.slice(2), 5_000);
+  spool.closeDue(true);
+  expect(closed[0]?.records).toBe([RECORDS[0], RECORDS[2]].join('\n'));
+  expect([...recoverFolder(dir, recovery())].flatMap((chunk) => chunk.records)).toEqual([
+    RECORDS[0],
+    RECORDS[2],
+  ]);
+});
+
+test('a folder has one owner until it is released', async () => {
+  const first = await claimFolder(dir, 3);
+  expect(await claimFolder(dir, 3)).toBeUndefined();
+  await first?.release();
+  const second = await claimFolder(dir, 3);
+  expect(second?.edgeNumber).toBe(3);
+  await second?.release();
+});
