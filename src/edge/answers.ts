@@ -32,19 +32,17 @@ const TYPES: Readonly<Record<ReturnForm, string>> = {
   json: 'application/json; charset=utf-8',
 };
 
+const BODIES: Readonly<Record<Exclude<ReturnForm, 'json'>, string | Buffer>> = {
+  img: GIF,
+  js: '/* ok */\n',
+  iframe: HTML,
+};
+
 /** The answer of a stored conversion call. */
 export function acceptedAnswer(form: ReturnForm, hitId: string, origin: string): Answer {
   const headers = [['Content-Type', TYPES[form]] as const, NO_STORE, ...corsHeaders(origin)];
-  switch (form) {
-    case 'img':
-      return { status: '200 OK', headers, body: GIF };
-    case 'js':
-      return { status: '200 OK', headers, body: '/* ok */\n' };
-    case 'iframe':
-      return { status: '200 OK', headers, body: HTML };
-    case 'json':
-      return { status: '200 OK', headers, body: `{"status":"accepted","hit_id":"${hitId}"}` };
-  }
+  const body = form === 'json' ? `{"status":"accepted","hit_id":"${hitId}"}` : BODIES[form];
+  return { status: '200 OK', headers, body };
 }
 
 export function jsonAnswer(
