@@ -163,3 +163,8 @@ export function readConfig(
 export function childEnvironment(extra: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   return { ...process.env, ...extra };
 }
+
+/** Where programs are looked for. */
+export function searchPath(): string {
+  return process.env['PATH'] ?? '';
+}

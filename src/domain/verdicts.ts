@@ -51,3 +51,7 @@ export function verdictOf(slug: VerdictSlug): Verdict {
 export function verdictOfCode(code: number): Verdict | undefined {
   return BY_CODE.get(code);
 }
+
+export function isVerdictSlug(text: string): text is VerdictSlug {
+  return BY_SLUG.has(text);
+}

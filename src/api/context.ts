@@ -1,0 +1,50 @@
+/** What every route gets, and the two questions every route asks: who is it, and may they. */
+import type { FastifyRequest } from 'fastify';
+import type { Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import type { ClickHouse } from '../../clickhouse/client.ts';
+import type { CatalogueStore } from '../catalogue/store.ts';
+import type { RedisKeys } from '../redis/keys.ts';
+import type { Principal } from '../reports/principal.ts';
+import type { ApiKeys } from './keys.ts';
+import { forbidden, Problem } from './problem.ts';
+
+export interface ApiContext {
+  readonly clickhouse: ClickHouse;
+  /** A connection of the analyst's rights is not needed: the report builder admits no SQL from outside. */
+  readonly redis: Redis;
+  readonly createSubscriber: () => Redis;
+  readonly keys: RedisKeys;
+  readonly store: CatalogueStore;
+  readonly apiKeys: ApiKeys;
+  readonly logger: Logger;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    principal: Principal | null;
+  }
+}
+
+export function principalOf(request: FastifyRequest): Principal {
+  if (request.principal === null) throw new Problem(401, 'Unauthorized', 'send an API key: Authorization: Bearer <key>');
+  return request.principal;
+}
+
+export function requireManager(request: FastifyRequest): Principal {
+  const principal = principalOf(request);
+  if (principal.role !== 'manager') throw forbidden('only managers may do this');
+  return principal;
+}
+
+/** Query parameters with repeated ones as lists. */
+export function queryParameters(request: FastifyRequest): Map<string, string[]> {
+  const url = new URL(request.url, 'http://api');
+  const parameters = new Map<string, string[]>();
+  for (const [name, value] of url.searchParams) {
+    const values = parameters.get(name);
+    if (values === undefined) parameters.set(name, [value]);
+    else values.push(value);
+  }
+  return parameters;
+}

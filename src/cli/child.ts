@@ -1,0 +1,100 @@
+/** A child process of `up` that is started again when it dies. Knows nothing of roles. */
+import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { createWriteStream, existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface ChildSpec {
+  readonly name: string;
+  /** A script is forked with an IPC channel; a program is spawned. */
+  readonly command: { readonly script: string; readonly args: readonly string[] } | { readonly program: string; readonly args: readonly string[] };
+  readonly env: NodeJS.ProcessEnv;
+  readonly logDir: string;
+  readonly onDeath: (name: string, why: string) => void;
+}
+
+export interface Child {
+  readonly name: string;
+  /** Resolves when a forked role says it is ready; rejects when it ends before. Programs: at once. */
+  readonly ready: Promise<void>;
+  /** Asks it to end, and makes it end after `killAfterMs`. Resolves when it is gone. */
+  stop(killAfterMs: number): Promise<void>;
+}
+
+const LOG_BYTES_MAX = 20 * 1024 * 1024;
+/** From the first death to the next start; doubles up to the second while it dies at once. */
+const RESTART_MS = 300;
+const RESTART_MAX_MS = 3_000;
+/** A child that lived this long starts again without delay growing. */
+const SETTLED_MS = 10_000;
+
+function openLog(dir: string, name: string) {
+  mkdirSync(dir, { recursive: true });
+  const file = join(dir, `${name}.log`);
+  if (existsSync(file) && statSync(file).size > LOG_BYTES_MAX) renameSync(file, `${file}.1`);
+  return createWriteStream(file, { flags: 'a' });
+}
+
+export function startChild(spec: ChildSpec): Child {
+  let stopping = false;
+  let delayMs = RESTART_MS;
+  let current: ChildProcess | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let settle: { resolve: () => void; reject: (error: Error) => void };
+  const ready = new Promise<void>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  ready.catch(() => undefined);
+
+  function launch(): ChildProcess {
+    const { command, env } = spec;
+    if ('script' in command) {
+      return fork(command.script, [...command.args], { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    }
+    return spawn(command.program, [...command.args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  function start(): void {
+    const startedAt = Date.now();
+    const child = launch();
+    current = child;
+    const log = openLog(spec.logDir, spec.name);
+    child.stdout?.pipe(log, { end: false });
+    child.stderr?.pipe(log, { end: false });
+    let lastLines = '';
+    child.stderr?.on('data', (chunk: Buffer) => {
+      lastLines = (lastLines + chunk.toString()).slice(-2_000);
+    });
+    child.on('message', (message) => {
+      if (message === 'ready') settle.resolve();
+    });
+    if ('program' in spec.command) child.once('spawn', () => settle.resolve());
+    child.once('error', (error) => settle.reject(error));
+    child.once('exit', (code, signal) => {
+      log.end();
+      current = undefined;
+      if (stopping) return;
+      const why = signal ?? `exit code ${code}`;
+      settle.reject(new Error(`${spec.name} ended before it was ready (${why}): ${lastLines.trim()}`));
+      spec.onDeath(spec.name, why);
+      delayMs = Date.now() - startedAt > SETTLED_MS ? RESTART_MS : Math.min(RESTART_MAX_MS, delayMs * 2);
+      timer = setTimeout(start, delayMs);
+    });
+  }
+
+  start();
+  return {
+    name: spec.name,
+    ready,
+    async stop(killAfterMs) {
+      stopping = true;
+      clearTimeout(timer);
+      const child = current;
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+      const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+      child.kill('SIGTERM');
+      const killer = setTimeout(() => child.kill('SIGKILL'), killAfterMs);
+      await gone;
+      clearTimeout(killer);
+    },
+  };
+}

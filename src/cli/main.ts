@@ -1,0 +1,93 @@
+/** The command line. Each command's work is in a file of its own, loaded when it is asked for. */
+import { Command, CommanderError } from 'commander';
+import { messageOf } from '../domain/app-error.ts';
+import { readConfig, type Config } from '../config.ts';
+
+/** 0 done, 1 failed, 2 bad usage (CONTRACT.md). */
+const FAILED = 1;
+const BAD_USAGE = 2;
+
+let exitCode = 0;
+
+/** Runs a command with checked settings; a failure is one clear message on stderr. */
+async function run(work: (config: Config) => Promise<number>): Promise<void> {
+  try {
+    exitCode = await work(readConfig());
+  } catch (error) {
+    console.error(`sluice: ${messageOf(error)}`);
+    exitCode = FAILED;
+  }
+}
+
+const program = new Command('sluice')
+  .description('Exactly-once ingestion of clicks, conversions and promo codes for affiliate networks')
+  .showHelpAfterError()
+  .exitOverride();
+
+program
+  .command('up')
+  .description('start everything: ClickHouse, Redis, edge, worker, API; Ctrl-C stops all of it')
+  .option('--demo', 'apply the demo catalogue and send demo traffic through the real front')
+  .action((options: { demo?: boolean }) => run(async (config) => (await import('./up.ts')).runUp(config, { demo: options.demo === true })));
+program.command('test').description('set up, then run the whole test suite (handled by the launcher)').action(() => run(async () => BAD_USAGE));
+program
+  .command('edge')
+  .description('one edge: answers clicks, pixels and postbacks')
+  .action(() => run(async (config) => (await import('./edge.ts')).runEdge(config)));
+program
+  .command('worker')
+  .description('one worker: judges and stores')
+  .action(() => run(async (config) => (await import('./worker.ts')).runWorker(config)));
+program
+  .command('api')
+  .description('the API: reports, explain, catalogue')
+  .action(() => run(async (config) => (await import('./api.ts')).runApi(config)));
+program
+  .command('clickhouse')
+  .description('the embedded ClickHouse')
+  .action(() => run(async (config) => (await import('./clickhouse.ts')).runClickHouse(config)));
+program
+  .command('migrate')
+  .description('bring the schema up to this version')
+  .action(() => run(async (config) => (await import('./migrate.ts')).runMigrate(config)));
+
+const catalogue = program.command('catalogue').description('the catalogue: offers, goals, affiliates, promo codes');
+catalogue
+  .command('apply')
+  .argument('<file>', 'catalogue file, YAML')
+  .option('--dry-run', 'only print what would change')
+  .description('put what the file names into the catalogue; all or nothing')
+  .action((file: string, options: { dryRun?: boolean }) =>
+    run(async (config) => (await import('./catalogue.ts')).runCatalogueApply(config, { file, dryRun: options.dryRun === true })),
+  );
+catalogue
+  .command('export')
+  .description('print the catalogue as a file that apply accepts')
+  .action(() => run(async (config) => (await import('./catalogue.ts')).runCatalogueExport(config)));
+
+program
+  .command('rebuild')
+  .description("make Redis' state anew from ClickHouse: the gate's lanes and the catalogue")
+  .action(() => run(async (config) => (await import('./rebuild.ts')).runRebuild(config)));
+program
+  .command('doctor')
+  .description('check the instance; the exit code says whether something is wrong')
+  .action(() => run(async (config) => (await import('./doctor.ts')).runDoctor(config)));
+program
+  .command('explain')
+  .argument('<id>', 'a hit id, click id, transaction id or order id')
+  .description('why a call got its verdict')
+  .action((id: string) => run(async (config) => (await import('./explain.ts')).runExplain(config, { id })));
+program
+  .command('demo')
+  .description('send demo traffic to the running instance')
+  .option('--seconds <n>', 'how long', '60')
+  .action((options: { seconds: string }) => run(async (config) => (await import('./demo.ts')).runDemo(config, { seconds: Number(options.seconds) })));
+
+try {
+  await program.parseAsync(process.argv);
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  exitCode = error.exitCode === 0 ? 0 : BAD_USAGE;
+}
+process.exit(exitCode);
