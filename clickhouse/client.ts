@@ -3,7 +3,12 @@
  * errors become AppErrors that say whether a retry may help. An error is never proof that nothing was written.
  */
 import { Readable } from 'node:stream';
-import { ClickHouseError, ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client';
+import {
+  ClickHouseError,
+  ClickHouseLogLevel,
+  createClient,
+  type ClickHouseClient,
+} from '@clickhouse/client';
 import { AppError, messageOf } from '../src/domain/app-error.ts';
 
 export interface ClickHouseSettings {

@@ -42,7 +42,9 @@ function encodeRow(row: Row): string {
   const line = JSON.stringify(row);
   if (!LONE_SURROGATE.test(line)) return line;
   // Half a character can't be stored as UTF-8; the rest of the row can.
-  return JSON.stringify(row.map((value) => (typeof value === 'string' ? value.toWellFormed() : value)));
+  return JSON.stringify(
+    row.map((value) => (typeof value === 'string' ? value.toWellFormed() : value)),
+  );
 }
 
 export async function insertGuarded(clickhouse: ClickHouse, insert: GuardedInsert): Promise<void> {

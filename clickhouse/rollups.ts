@@ -8,7 +8,8 @@ import type { ClickHouse } from './client.ts';
 const SETTLE_S = 5;
 /** Hours a round; the oldest dirty ones first. */
 const HOURS_A_ROUND = 48;
-const DIMENSIONS = 'offer_id, goal_id, affiliate_id, advertiser_id, country, device, promo_code, currency, verdict_code';
+const DIMENSIONS =
+  'offer_id, goal_id, affiliate_id, advertiser_id, country, device, promo_code, currency, verdict_code';
 
 async function dirtyHours(clickhouse: ClickHouse): Promise<number[]> {
   // A change dirties the hour of its transaction, whose id is a UUIDv7: its time is in its first 48 bits.
@@ -32,7 +33,8 @@ async function dirtyHours(clickhouse: ClickHouse): Promise<number[]> {
 async function recomputeHour(clickhouse: ClickHouse, hourS: number): Promise<void> {
   const generation = Date.now();
   const parameters = { hour: hourS, generation };
-  const within = 'hit_time >= fromUnixTimestamp({hour:Int64}) AND hit_time < fromUnixTimestamp({hour:Int64} + 3600)';
+  const within =
+    'hit_time >= fromUnixTimestamp({hour:Int64}) AND hit_time < fromUnixTimestamp({hour:Int64} + 3600)';
   const status = (name: string): string => `countIf(conv_status = '${name}')`;
   await clickhouse.command(
     `INSERT INTO statistics_hourly_rows

@@ -4,7 +4,8 @@ type Column = readonly [name: string, type: string];
 
 const TIME = "DateTime64(3, 'UTC')";
 const MONEY = 'Nullable(Decimal(18, 4))';
-const numbered = (prefix: string): Column[] => [1, 2, 3, 4, 5].map((n) => [`${prefix}${n}`, 'String'] as const);
+const numbered = (prefix: string): Column[] =>
+  [1, 2, 3, 4, 5].map((n) => [`${prefix}${n}`, 'String'] as const);
 
 const CHUNK_COLUMNS: readonly Column[] = [
   ['chunk_id', 'String'],

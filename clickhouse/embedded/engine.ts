@@ -30,13 +30,23 @@ export interface InsertSummary {
 }
 
 interface NativeAddon {
-  InsertRawAsyncConnection(connection: unknown, prefix: string, data: Buffer, countLines: boolean): Promise<InsertSummary>;
+  InsertRawAsyncConnection(
+    connection: unknown,
+    prefix: string,
+    data: Buffer,
+    countLines: boolean,
+  ): Promise<InsertSummary>;
 }
 
 export interface Engine {
   query(sql: string, format: string, options: StatementOptions): Promise<ChdbResult>;
   /** Calls `consume` with chunks until it returns false; the Session is closed afterwards. */
-  stream(sql: string, format: string, options: StatementOptions, consume: (chunk: Uint8Array) => Promise<boolean>): Promise<void>;
+  stream(
+    sql: string,
+    format: string,
+    options: StatementOptions,
+    consume: (chunk: Uint8Array) => Promise<boolean>,
+  ): Promise<void>;
   /** `prefix` ends in `FORMAT X`; data is in that format, any bytes. */
   insert(prefix: string, data: Buffer, options: StatementOptions): Promise<InsertSummary>;
   /** Ends running statements whose text holds `tag`. */
@@ -80,7 +90,9 @@ export function createEngine(path: string, temporaryDir: string): Engine {
   rmSync(temporaryDir, { recursive: true, force: true });
   mkdirSync(temporaryDir, { recursive: true, mode: 0o700 });
   const open = (): Session =>
-    new Session(path, { connectionArgs: ['--async_load_databases=0', '--timezone=UTC', '--session_timezone=UTC'] });
+    new Session(path, {
+      connectionArgs: ['--async_load_databases=0', '--timezone=UTC', '--session_timezone=UTC'],
+    });
   const anchor = open();
   const reads = createPlaces(READS_MAX);
   const inserts = createPlaces(INSERTS_MAX);
@@ -118,21 +130,31 @@ export function createEngine(path: string, temporaryDir: string): Engine {
     }
   }
 
-  async function consumeStream(stream: ChdbQueryStream, consume: (chunk: Uint8Array) => Promise<boolean>): Promise<void> {
+  async function consumeStream(
+    stream: ChdbQueryStream,
+    consume: (chunk: Uint8Array) => Promise<boolean>,
+  ): Promise<void> {
     for await (const chunk of stream) {
       if (!(await consume(chunk.raw()))) return;
     }
   }
 
   /** Gives input() its data through a private file: the same statement then means the same as on a server. */
-  async function insertFromInput(session: Session, prefix: string, data: Buffer): Promise<InsertSummary> {
+  async function insertFromInput(
+    session: Session,
+    prefix: string,
+    data: Buffer,
+  ): Promise<InsertSummary> {
     const format = FORMAT_AT_END.exec(prefix)?.[1] ?? 'TabSeparated';
     const file = join(temporaryDir, randomUUID());
     try {
       await writeFile(file, data, { mode: 0o600 });
       const select = prefix
         .replace(FORMAT_AT_END, '')
-        .replace(INPUT, (_, structure: string) => `file(${quoteString(file)}, '${format}', ${structure})`);
+        .replace(
+          INPUT,
+          (_, structure: string) => `file(${quoteString(file)}, '${format}', ${structure})`,
+        );
       await session.queryAsync(select);
       return { rowsWritten: 0, bytesWritten: data.length };
     } finally {
@@ -144,7 +166,9 @@ export function createEngine(path: string, temporaryDir: string): Engine {
     query: (sql, format, options) =>
       withSession(reads, options, (session) => session.queryAsync(sql, { format })),
     stream: (sql, format, options, consume) =>
-      withSession(reads, options, (session) => consumeStream(session.queryStream(sql, { format }), consume)),
+      withSession(reads, options, (session) =>
+        consumeStream(session.queryStream(sql, { format }), consume),
+      ),
     insert: (prefix, data, options) =>
       withSession(inserts, options, (session) =>
         INPUT.test(prefix)
@@ -152,7 +176,9 @@ export function createEngine(path: string, temporaryDir: string): Engine {
           : addon.InsertRawAsyncConnection(session.connection, prefix, data, false),
       ),
     async kill(tag) {
-      await anchor.queryAsync(`KILL QUERY WHERE query LIKE ${quoteString(`%${tag}%`)} AND query NOT LIKE '%KILL QUERY%' ASYNC`);
+      await anchor.queryAsync(
+        `KILL QUERY WHERE query LIKE ${quoteString(`%${tag}%`)} AND query NOT LIKE '%KILL QUERY%' ASYNC`,
+      );
     },
     async close() {
       await Promise.allSettled(busy);

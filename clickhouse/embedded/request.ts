@@ -25,9 +25,27 @@ export interface ClickHouseRequest {
 const BODY_BYTES_MAX = 512 * 1024 ** 2;
 /** Request parameters that are not settings. */
 const NOT_SETTINGS = new Set([
-  'query', 'database', 'default_format', 'user', 'password', 'query_id', 'session_id', 'session_timeout', 'session_check',
-  'compress', 'decompress', 'enable_http_compression', 'http_zlib_compression_level', 'wait_end_of_query', 'buffer_size',
-  'send_progress_in_http_headers', 'http_headers_progress_interval_ms', 'quota_key', 'role', 'stacktrace', 'client_protocol_version',
+  'query',
+  'database',
+  'default_format',
+  'user',
+  'password',
+  'query_id',
+  'session_id',
+  'session_timeout',
+  'session_check',
+  'compress',
+  'decompress',
+  'enable_http_compression',
+  'http_zlib_compression_level',
+  'wait_end_of_query',
+  'buffer_size',
+  'send_progress_in_http_headers',
+  'http_headers_progress_interval_ms',
+  'quota_key',
+  'role',
+  'stacktrace',
+  'client_protocol_version',
 ]);
 
 export class RequestFault extends Error {
@@ -44,7 +62,13 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > BODY_BYTES_MAX) throw new RequestFault(307, 'TOO_MANY_BYTES', `a body of more than ${BODY_BYTES_MAX} bytes`, 413);
+    if (bytes > BODY_BYTES_MAX)
+      throw new RequestFault(
+        307,
+        'TOO_MANY_BYTES',
+        `a body of more than ${BODY_BYTES_MAX} bytes`,
+        413,
+      );
     chunks.push(chunk);
   }
   const body = chunks.length === 1 ? (chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(chunks);
@@ -59,7 +83,12 @@ function decode(body: Buffer, encoding: string): Buffer {
     if (encoding === 'deflate') return inflateSync(body, options);
     if (encoding === 'br') return brotliDecompressSync(body, options);
   } catch (error) {
-    throw new RequestFault(354, 'ZLIB_INFLATE_FAILED', `the ${encoding} body can't be read: ${String(error)}`, 400);
+    throw new RequestFault(
+      354,
+      'ZLIB_INFLATE_FAILED',
+      `the ${encoding} body can't be read: ${String(error)}`,
+      400,
+    );
   }
   throw new RequestFault(48, 'NOT_IMPLEMENTED', `Content-Encoding ${encoding} is not supported`);
 }
@@ -67,7 +96,8 @@ function decode(body: Buffer, encoding: string): Buffer {
 /** Plain fields of a multipart form; a file part is external data, which this server does not take. */
 function parseMultipart(body: Buffer, contentType: string): Map<string, string> {
   const boundary = /boundary="?([^";]+)"?/.exec(contentType)?.[1];
-  if (boundary === undefined) throw new RequestFault(36, 'BAD_ARGUMENTS', 'a multipart body without a boundary', 400);
+  if (boundary === undefined)
+    throw new RequestFault(36, 'BAD_ARGUMENTS', 'a multipart body without a boundary', 400);
   const fields = new Map<string, string>();
   const text = body.toString('utf8');
   for (const part of text.split(`--${boundary}`).slice(1, -1)) {
@@ -75,7 +105,11 @@ function parseMultipart(body: Buffer, contentType: string): Map<string, string> 
     const head = part.slice(0, at);
     const name = /name="([^"]+)"/.exec(head)?.[1] ?? '';
     if (/filename=/.test(head)) {
-      throw new RequestFault(48, 'NOT_IMPLEMENTED', 'external data is not supported: send ids as a query parameter {ids:Array(String)}');
+      throw new RequestFault(
+        48,
+        'NOT_IMPLEMENTED',
+        'external data is not supported: send ids as a query parameter {ids:Array(String)}',
+      );
     }
     fields.set(name, part.slice(at + 4, -2));
   }
@@ -108,7 +142,11 @@ function encodingOf(request: IncomingMessage, url: URL): 'gzip' | 'deflate' | un
 export async function readClickHouseRequest(request: IncomingMessage): Promise<ClickHouseRequest> {
   const url = new URL(request.url ?? '/', 'http://clickhouse');
   if (url.searchParams.get('decompress') === '1' || url.searchParams.get('compress') === '1') {
-    throw new RequestFault(48, 'NOT_IMPLEMENTED', 'compress and decompress are not supported: use gzip with enable_http_compression=1');
+    throw new RequestFault(
+      48,
+      'NOT_IMPLEMENTED',
+      'compress and decompress are not supported: use gzip with enable_http_compression=1',
+    );
   }
   let body = request.method === 'GET' ? Buffer.alloc(0) : await readBody(request);
   const fields = new Map(url.searchParams);
@@ -124,7 +162,8 @@ export async function readClickHouseRequest(request: IncomingMessage): Promise<C
     else if (!NOT_SETTINGS.has(name)) settings.set(name, value);
   }
   for (const name of [...settings.keys(), ...parameters.keys()]) {
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw new RequestFault(115, 'UNKNOWN_SETTING', `Unknown setting '${name}'`);
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+      throw new RequestFault(115, 'UNKNOWN_SETTING', `Unknown setting '${name}'`);
   }
   const inUrl = fields.get('query') ?? '';
   const header = request.headers['x-clickhouse-database'];
@@ -136,7 +175,11 @@ export async function readClickHouseRequest(request: IncomingMessage): Promise<C
     settings,
     parameters,
     database: fields.get('database') ?? (typeof header === 'string' ? header : undefined),
-    format: fields.get('default_format') ?? (typeof request.headers['x-clickhouse-format'] === 'string' ? request.headers['x-clickhouse-format'] : undefined),
+    format:
+      fields.get('default_format') ??
+      (typeof request.headers['x-clickhouse-format'] === 'string'
+        ? request.headers['x-clickhouse-format']
+        : undefined),
     queryId: fields.get('query_id'),
     encoding: encodingOf(request, url),
   };

@@ -14,7 +14,14 @@ import { ANALYST_LIMITS, ANALYST_SETTINGS, createAnalystDoor } from './analyst.t
 import { createEngine, type StatementOptions } from './engine.ts';
 import { faultOf, type EngineFault } from './http-errors.ts';
 import { readClickHouseRequest, RequestFault, type ClickHouseRequest } from './request.ts';
-import { blankLiterals, insertDataOffset, isStacked, kindOf, splitFormat, withoutSemicolon } from './statement.ts';
+import {
+  blankLiterals,
+  insertDataOffset,
+  isStacked,
+  kindOf,
+  splitFormat,
+  withoutSemicolon,
+} from './statement.ts';
 
 export interface EmbeddedClickHouseOptions {
   /** The engine's own folder; this process must be its only owner. */
@@ -38,8 +45,21 @@ export interface EmbeddedClickHouse {
 
 /** Formats whose chunks may simply follow each other. Others carry a frame and are made in one piece. */
 const STREAMED = new Set([
-  'JSONEachRow', 'JSONLines', 'NDJSON', 'JSONStringsEachRow', 'JSONCompactEachRow', 'JSONCompactStringsEachRow', 'CSV', 'TSV',
-  'TabSeparated', 'TabSeparatedRaw', 'TSVRaw', 'RowBinary', 'Native', 'LineAsString', 'RawBLOB',
+  'JSONEachRow',
+  'JSONLines',
+  'NDJSON',
+  'JSONStringsEachRow',
+  'JSONCompactEachRow',
+  'JSONCompactStringsEachRow',
+  'CSV',
+  'TSV',
+  'TabSeparated',
+  'TabSeparatedRaw',
+  'TSVRaw',
+  'RowBinary',
+  'Native',
+  'LineAsString',
+  'RawBLOB',
 ]);
 const CONTENT_TYPES: readonly (readonly [RegExp, string])[] = [
   [/^JSON|^NDJSON/, 'application/json; charset=UTF-8'],
@@ -67,11 +87,18 @@ function contentTypeOf(format: string): string {
   return CONTENT_TYPES.find(([shape]) => shape.test(format))?.[1] ?? 'text/plain; charset=UTF-8';
 }
 
-export async function createEmbeddedClickHouse(options: EmbeddedClickHouseOptions): Promise<EmbeddedClickHouse> {
+export async function createEmbeddedClickHouse(
+  options: EmbeddedClickHouseOptions,
+): Promise<EmbeddedClickHouse> {
   const enginePath = join(options.dataDir, 'engine');
   mkdirSync(enginePath, { recursive: true });
   const engine = createEngine(enginePath, join(options.dataDir, 'tmp'));
-  const plain: StatementOptions = { settings: new Map(), parameters: new Map(), database: 'system', readonly: false };
+  const plain: StatementOptions = {
+    settings: new Map(),
+    parameters: new Map(),
+    database: 'system',
+    readonly: false,
+  };
   for (const name of [options.database, `${options.database}_private`]) {
     await engine.query(`CREATE DATABASE IF NOT EXISTS ${name}`, 'TSV', plain);
   }
@@ -79,18 +106,40 @@ export async function createEmbeddedClickHouse(options: EmbeddedClickHouseOption
 
   function authenticate(request: IncomingMessage, asked: ClickHouseRequest): Principal {
     const user = asked.user === '' || asked.user === 'default' ? 'analyst' : asked.user;
-    if (user === 'sluice' && isLoopback(request) && sameText(asked.password, options.sluicePassword)) return 'sluice';
+    if (
+      user === 'sluice' &&
+      isLoopback(request) &&
+      sameText(asked.password, options.sluicePassword)
+    )
+      return 'sluice';
     if (user === 'analyst') {
-      if (options.analystPassword === null ? isLoopback(request) : sameText(asked.password, options.analystPassword)) return 'analyst';
+      if (
+        options.analystPassword === null
+          ? isLoopback(request)
+          : sameText(asked.password, options.analystPassword)
+      )
+        return 'analyst';
     }
-    throw new RequestFault(516, 'AUTHENTICATION_FAILED', `${user}: Authentication failed: password is incorrect, or there is no user with such name`);
+    throw new RequestFault(
+      516,
+      'AUTHENTICATION_FAILED',
+      `${user}: Authentication failed: password is incorrect, or there is no user with such name`,
+    );
   }
 
-  function statementOptions(asked: ClickHouseRequest, principal: Principal, method: string): StatementOptions {
-    const settings = new Map([...asked.settings].filter(([name]) => principal === 'sluice' || ANALYST_SETTINGS.has(name)));
-    if (principal === 'analyst') for (const [name, value] of ANALYST_LIMITS) settings.set(name, value);
+  function statementOptions(
+    asked: ClickHouseRequest,
+    principal: Principal,
+    method: string,
+  ): StatementOptions {
+    const settings = new Map(
+      [...asked.settings].filter(([name]) => principal === 'sluice' || ANALYST_SETTINGS.has(name)),
+    );
+    if (principal === 'analyst')
+      for (const [name, value] of ANALYST_LIMITS) settings.set(name, value);
     const database = asked.database ?? options.database;
-    const allowed = principal === 'sluice' || database === options.database || database === 'default';
+    const allowed =
+      principal === 'sluice' || database === options.database || database === 'default';
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(database) || !allowed) {
       throw new RequestFault(81, 'UNKNOWN_DATABASE', `Database ${database} does not exist`);
     }
@@ -123,7 +172,13 @@ export async function createEmbeddedClickHouse(options: EmbeddedClickHouseOption
     readonly elapsedNs: number;
   }
 
-  function begin(response: ServerResponse, asked: ClickHouseRequest, format: string, queryId: string, summary: Summary): NodeJS.WritableStream {
+  function begin(
+    response: ServerResponse,
+    asked: ClickHouseRequest,
+    format: string,
+    queryId: string,
+    summary: Summary,
+  ): NodeJS.WritableStream {
     response.writeHead(200, {
       'content-type': contentTypeOf(format),
       'x-clickhouse-format': format,
@@ -148,13 +203,26 @@ export async function createEmbeddedClickHouse(options: EmbeddedClickHouseOption
     return encoder;
   }
 
-  const noRows: Summary = { readRows: 0, readBytes: 0, writtenRows: 0, writtenBytes: 0, elapsedNs: 0 };
+  const noRows: Summary = {
+    readRows: 0,
+    readBytes: 0,
+    writtenRows: 0,
+    writtenBytes: 0,
+    elapsedNs: 0,
+  };
 
-  async function runInsert(asked: ClickHouseRequest, response: ServerResponse, use: StatementOptions, queryId: string): Promise<void> {
+  async function runInsert(
+    asked: ClickHouseRequest,
+    response: ServerResponse,
+    use: StatementOptions,
+    queryId: string,
+  ): Promise<void> {
     let prefix = asked.sql;
     let data = asked.body;
     if (!asked.bodyIsData) {
-      const head = (asked.sql === '' ? asked.body : Buffer.from(asked.sql)).subarray(0, INSERT_HEAD_BYTES).toString('latin1');
+      const head = (asked.sql === '' ? asked.body : Buffer.from(asked.sql))
+        .subarray(0, INSERT_HEAD_BYTES)
+        .toString('latin1');
       const offset = insertDataOffset(head);
       const whole = asked.sql === '' ? asked.body : Buffer.from(asked.sql);
       prefix = whole.subarray(0, offset ?? whole.length).toString('utf8');
@@ -183,14 +251,24 @@ export async function createEmbeddedClickHouse(options: EmbeddedClickHouseOption
     });
   }
 
-  async function runQuery(asked: ClickHouseRequest, response: ServerResponse, use: StatementOptions, queryId: string): Promise<void> {
+  async function runQuery(
+    asked: ClickHouseRequest,
+    response: ServerResponse,
+    use: StatementOptions,
+    queryId: string,
+  ): Promise<void> {
     const split = splitFormat(withoutSemicolon(asked.sql));
     const format = split.format ?? asked.format ?? 'TabSeparated';
     const tag = `/*${queryId}:${randomUUID()}*/`;
     let gone = false;
     response.once('close', () => {
       gone = !response.writableFinished;
-      if (gone) void engine.kill(tag).catch((error: unknown) => options.logger.warn({ error: String(error) }, 'a statement could not be killed'));
+      if (gone)
+        void engine
+          .kill(tag)
+          .catch((error: unknown) =>
+            options.logger.warn({ error: String(error) }, 'a statement could not be killed'),
+          );
     });
     const sql = `${tag} ${split.sql}`;
     if (/^[\s(]*(select|with)\b/i.test(blankLiterals(split.sql)) && STREAMED.has(format)) {
@@ -205,7 +283,12 @@ export async function createEmbeddedClickHouse(options: EmbeddedClickHouseOption
       return;
     }
     const result = await engine.query(sql, format, use);
-    const summary = { ...noRows, readRows: result.rowsRead, readBytes: result.bytesRead, elapsedNs: Math.round(result.elapsed * 1e9) };
+    const summary = {
+      ...noRows,
+      readRows: result.rowsRead,
+      readBytes: result.bytesRead,
+      elapsedNs: Math.round(result.elapsed * 1e9),
+    };
     begin(response, asked, format, queryId, summary).end(result.bytes());
   }
 
@@ -223,15 +306,19 @@ export async function createEmbeddedClickHouse(options: EmbeddedClickHouseOption
     const principal = authenticate(request, received);
     const use = statementOptions(received, principal, request.method ?? 'GET');
     const queryId = received.queryId ?? randomUUID();
-    const head = received.sql === '' ? received.body.subarray(0, 4096).toString('utf8') : received.sql;
+    const head =
+      received.sql === '' ? received.body.subarray(0, 4096).toString('utf8') : received.sql;
     if (kindOf(head) === 'insert' && principal === 'sluice') {
       await runInsert(received, response, use, queryId);
       return;
     }
     // Text in the URL goes on in the body, as the server has it.
-    const joined = [received.sql, received.body.toString('utf8')].filter((part) => part !== '').join('\n');
+    const joined = [received.sql, received.body.toString('utf8')]
+      .filter((part) => part !== '')
+      .join('\n');
     const asked = { ...received, sql: joined };
-    if (isStacked(asked.sql)) throw new RequestFault(62, 'SYNTAX_ERROR', 'Multi-statements are not allowed');
+    if (isStacked(asked.sql))
+      throw new RequestFault(62, 'SYNTAX_ERROR', 'Multi-statements are not allowed');
     if (principal === 'analyst') {
       const bare = splitFormat(withoutSemicolon(asked.sql)).sql;
       const found = await admit(bare, use);
@@ -243,11 +330,14 @@ export async function createEmbeddedClickHouse(options: EmbeddedClickHouseOption
     await runQuery(asked, response, use, queryId);
   }
 
-  const server: Server = createServer({ maxHeaderSize: HEADER_BYTES_MAX, keepAliveTimeout: 10_000 }, (request, response) => {
-    handle(request, response).catch((error: unknown) => {
-      refuse(response, error instanceof RequestFault ? error.fault : faultOf(error));
-    });
-  });
+  const server: Server = createServer(
+    { maxHeaderSize: HEADER_BYTES_MAX, keepAliveTimeout: 10_000 },
+    (request, response) => {
+      handle(request, response).catch((error: unknown) => {
+        refuse(response, error instanceof RequestFault ? error.fault : faultOf(error));
+      });
+    },
+  );
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, resolve);
@@ -266,4 +356,3 @@ export async function createEmbeddedClickHouse(options: EmbeddedClickHouseOption
     },
   };
 }
-

@@ -13,7 +13,9 @@ export function blankLiterals(sql: string): string {
 export function kindOf(sql: string): StatementKind {
   const word = /^[\s(]*([a-z]+)/i.exec(blankLiterals(sql))?.[1]?.toLowerCase() ?? '';
   if (word === 'insert') return 'insert';
-  return ['select', 'with', 'show', 'describe', 'desc', 'explain', 'exists', 'from'].includes(word) ? 'select' : 'other';
+  return ['select', 'with', 'show', 'describe', 'desc', 'explain', 'exists', 'from'].includes(word)
+    ? 'select'
+    : 'other';
 }
 
 /** A second statement after a `;`. */
@@ -35,7 +37,9 @@ export interface SplitFormat {
 
 /** Takes the closing `FORMAT X` off a reading statement: the engine gets the format beside the text. */
 export function splitFormat(sql: string): SplitFormat {
-  const match = /\bFORMAT\s+([A-Za-z][A-Za-z0-9]*)\s*(SETTINGS\b[\s\S]*)?$/i.exec(blankLiterals(sql));
+  const match = /\bFORMAT\s+([A-Za-z][A-Za-z0-9]*)\s*(SETTINGS\b[\s\S]*)?$/i.exec(
+    blankLiterals(sql),
+  );
   if (match === null) return { sql, format: undefined };
   const settingsLength = match[2]?.length ?? 0;
   const settings = settingsLength === 0 ? '' : ` ${sql.slice(sql.length - settingsLength)}`;
@@ -47,6 +51,8 @@ export function splitFormat(sql: string): SplitFormat {
  * Only the head is searched: a statement's own text is far shorter than its data.
  */
 export function insertDataOffset(head: string): number | undefined {
-  const match = /\bFORMAT\s+(?!Values\b)[A-Za-z][A-Za-z0-9]*(?:[ \t]*\r?\n|[ \t]+|$)/i.exec(blankLiterals(head));
+  const match = /\bFORMAT\s+(?!Values\b)[A-Za-z][A-Za-z0-9]*(?:[ \t]*\r?\n|[ \t]+|$)/i.exec(
+    blankLiterals(head),
+  );
   return match === null ? undefined : match.index + match[0].length;
 }

@@ -54,7 +54,13 @@ SELECT
     created.os AS os,
     created.browser AS browser,
     created.chunk_id AS chunk_id,
-    created.catalogue_version AS catalogue_version
+    created.catalogue_version AS catalogue_version,
+    created.method AS method,
+    created.path AS path,
+    created.query AS query,
+    created.body AS body,
+    created.content_type AS content_type,
+    created.cookies AS cookies
 FROM
 (
     SELECT
@@ -111,7 +117,13 @@ FROM
         os,
         browser,
         chunk_id,
-        catalogue_version
+        catalogue_version,
+        method,
+        path,
+        query,
+        body,
+        content_type,
+        cookies
     FROM postback_log
     WHERE row_kind = 'conversion'
 ) AS created

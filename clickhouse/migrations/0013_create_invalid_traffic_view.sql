@@ -54,6 +54,12 @@ SELECT
     os,
     browser,
     chunk_id,
-    catalogue_version
+    catalogue_version,
+    method,
+    path,
+    query,
+    body,
+    content_type,
+    cookies
 FROM postback_log
 WHERE row_kind = 'invalid'

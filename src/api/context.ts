@@ -27,7 +27,8 @@ declare module 'fastify' {
 }
 
 export function principalOf(request: FastifyRequest): Principal {
-  if (request.principal === null) throw new Problem(401, 'Unauthorized', 'send an API key: Authorization: Bearer <key>');
+  if (request.principal === null)
+    throw new Problem(401, 'Unauthorized', 'send an API key: Authorization: Bearer <key>');
   return request.principal;
 }
 

@@ -19,7 +19,9 @@ interface StoredKey extends ApiKey {
 export interface ApiKeys {
   /** The principal of a key, or undefined. Constant time in the key's text. */
   principalOf(key: string): Promise<Principal | undefined>;
-  create(key: Omit<ApiKey, 'id' | 'prefix'>): Promise<{ readonly key: string; readonly stored: ApiKey }>;
+  create(
+    key: Omit<ApiKey, 'id' | 'prefix'>,
+  ): Promise<{ readonly key: string; readonly stored: ApiKey }>;
   list(): Promise<ApiKey[]>;
   /** False when there is no such key. In force here at once, elsewhere within a second. */
   revoke(id: string): Promise<boolean>;
@@ -36,15 +38,20 @@ function sameHash(a: string, b: string): boolean {
 }
 
 function toPrincipal(key: ApiKey): Principal {
-  if (key.role === 'advertiser') return { role: key.role, name: key.name, advertiserId: key.advertiser_id };
-  if (key.role === 'affiliate') return { role: key.role, name: key.name, affiliateId: key.affiliate_id };
+  if (key.role === 'advertiser')
+    return { role: key.role, name: key.name, advertiserId: key.advertiser_id };
+  if (key.role === 'affiliate')
+    return { role: key.role, name: key.name, affiliateId: key.affiliate_id };
   return { role: 'manager', name: key.name };
 }
 
 export function createApiKeys(clickhouse: ClickHouse, adminKey: string): ApiKeys {
   const table = `${clickhouse.privateDatabase}.api_keys`;
   const adminHash = sha256(adminKey);
-  let cached: { readonly atMs: number; readonly keys: readonly StoredKey[] } = { atMs: 0, keys: [] };
+  let cached: { readonly atMs: number; readonly keys: readonly StoredKey[] } = {
+    atMs: 0,
+    keys: [],
+  };
 
   async function read(): Promise<readonly StoredKey[]> {
     if (Date.now() - cached.atMs < FRESH_MS) return cached.keys;
@@ -75,7 +82,12 @@ export function createApiKeys(clickhouse: ClickHouse, adminKey: string): ApiKeys
     },
     async create(key) {
       const text = `slk_${randomBytes(24).toString('base64url')}`;
-      const stored: StoredKey = { ...key, id: randomUUID(), prefix: text.slice(0, 10), hash: sha256(text) };
+      const stored: StoredKey = {
+        ...key,
+        id: randomUUID(),
+        prefix: text.slice(0, 10),
+        hash: sha256(text),
+      };
       await write(stored, 0);
       const { hash: _, ...shown } = stored;
       return { key: text, stored: shown };

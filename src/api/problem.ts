@@ -16,6 +16,7 @@ export class Problem extends Error {
   }
 }
 
-export const badRequest = (detail: string, errors: readonly FieldError[] = []): Problem => new Problem(400, 'Bad Request', detail, errors);
+export const badRequest = (detail: string, errors: readonly FieldError[] = []): Problem =>
+  new Problem(400, 'Bad Request', detail, errors);
 export const notFound = (detail: string): Problem => new Problem(404, 'Not Found', detail);
 export const forbidden = (detail: string): Problem => new Problem(403, 'Forbidden', detail);

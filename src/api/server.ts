@@ -18,11 +18,19 @@ const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
-  if (error instanceof CatalogueFaults) return new Problem(422, 'Unprocessable Content', 'the catalogue would not be valid', error.faults);
+  if (error instanceof CatalogueFaults)
+    return new Problem(
+      422,
+      'Unprocessable Content',
+      'the catalogue would not be valid',
+      error.faults,
+    );
   if (error instanceof AppError) return new Problem(503, 'Service Unavailable', error.message);
   const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500;
   if (status === 429) return new Problem(429, 'Too Many Requests', messageOf(error));
-  return status < 500 ? new Problem(status, 'Bad Request', messageOf(error)) : new Problem(500, 'Internal Server Error', 'this is a defect of ours; the log has it');
+  return status < 500
+    ? new Problem(status, 'Bad Request', messageOf(error))
+    : new Problem(500, 'Internal Server Error', 'this is a defect of ours; the log has it');
 }
 
 export async function createApiServer(context: ApiContext): Promise<FastifyInstance> {
@@ -30,16 +38,44 @@ export async function createApiServer(context: ApiContext): Promise<FastifyInsta
   app.decorateRequest('principal', null);
   app.setErrorHandler((error, request, reply) => {
     const problem = toProblem(error);
-    if (problem.status >= 500) context.logger.error({ path: request.url.split('?', 1)[0], error: messageOf(error) }, 'a request failed');
+    if (problem.status >= 500)
+      context.logger.error(
+        { path: request.url.split('?', 1)[0], error: messageOf(error) },
+        'a request failed',
+      );
     return reply
       .status(problem.status)
       .type('application/problem+json')
-      .send({ type: 'about:blank', title: problem.title, status: problem.status, detail: problem.message, errors: problem.errors });
+      .send({
+        type: 'about:blank',
+        title: problem.title,
+        status: problem.status,
+        detail: problem.message,
+        errors: problem.errors,
+      });
   });
   app.setNotFoundHandler((_request, reply) =>
-    reply.status(404).type('application/problem+json').send({ type: 'about:blank', title: 'Not Found', status: 404, detail: 'no such path', errors: [] }),
+    reply
+      .status(404)
+      .type('application/problem+json')
+      .send({
+        type: 'about:blank',
+        title: 'Not Found',
+        status: 404,
+        detail: 'no such path',
+        errors: [],
+      }),
   );
-  await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'Sluice', version: '1', description: 'Reports, explain, catalogue. Key in Authorization: Bearer.' } } });
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Sluice',
+        version: '1',
+        description: 'Reports, explain, catalogue. Key in Authorization: Bearer.',
+      },
+    },
+  });
   await app.register(rateLimit, { global: false });
   const wrongKeys = app.createRateLimit({ max: WRONG_KEYS_A_MINUTE, timeWindow: '1 minute' });
   app.addHook('onRequest', async (request) => {
@@ -49,8 +85,17 @@ export async function createApiServer(context: ApiContext): Promise<FastifyInsta
     request.principal = key === '' ? null : ((await context.apiKeys.principalOf(key)) ?? null);
     if (request.principal !== null) return;
     const limit = await wrongKeys(request);
-    if (!limit.isAllowed && limit.isExceeded) throw new Problem(429, 'Too Many Requests', 'too many wrong keys from this address: wait a minute');
-    throw new Problem(401, 'Unauthorized', key === '' ? 'send an API key: Authorization: Bearer <key>' : 'the key is not valid');
+    if (!limit.isAllowed && limit.isExceeded)
+      throw new Problem(
+        429,
+        'Too Many Requests',
+        'too many wrong keys from this address: wait a minute',
+      );
+    throw new Problem(
+      401,
+      'Unauthorized',
+      key === '' ? 'send an API key: Authorization: Bearer <key>' : 'the key is not valid',
+    );
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
   registerReportRoutes(app, context);

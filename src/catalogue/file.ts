@@ -31,10 +31,14 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 /** `line N: ` of a path like `offers[0].goals[1].payout`, as exactly as the document knows it. */
 function lineOf(document: Document, text: string, path: string): string {
-  const keys = path.split(/[.[\]]+/).filter((part) => part !== '').map((part) => (/^[0-9]+$/.test(part) ? Number(part) : part));
+  const keys = path
+    .split(/[.[\]]+/)
+    .filter((part) => part !== '')
+    .map((part) => (/^[0-9]+$/.test(part) ? Number(part) : part));
   for (let length = keys.length; length > 0; length--) {
     const node: unknown = document.getIn(keys.slice(0, length), true);
-    const range = isRecord(node) && Array.isArray(node['range']) ? Number(node['range'][0]) : undefined;
+    const range =
+      isRecord(node) && Array.isArray(node['range']) ? Number(node['range'][0]) : undefined;
     if (range !== undefined) return `line ${text.slice(0, range).split('\n').length}: `;
   }
   return '';
@@ -44,12 +48,20 @@ function lineOf(document: Document, text: string, path: string): string {
 export function parseCatalogueFile(text: string): CatalogueFile {
   const document = parseDocument(text, { uniqueKeys: true });
   const [problem] = document.errors;
-  if (problem !== undefined) throw new CatalogueFaults([{ field: '(file)', message: problem.message }]);
+  if (problem !== undefined)
+    throw new CatalogueFaults([{ field: '(file)', message: problem.message }]);
   const root: unknown = document.toJS() ?? {};
-  if (!isRecord(root)) throw new CatalogueFaults([{ field: '(file)', message: 'must be a map of advertisers, affiliates, offers, deployments, promo_codes' }]);
+  if (!isRecord(root))
+    throw new CatalogueFaults([
+      {
+        field: '(file)',
+        message: 'must be a map of advertisers, affiliates, offers, deployments, promo_codes',
+      },
+    ]);
   const faults: Fault[] = [];
   for (const key of Object.keys(root)) {
-    if (!(SECTIONS as readonly string[]).includes(key)) faults.push({ field: key, message: 'is no section of a catalogue file' });
+    if (!(SECTIONS as readonly string[]).includes(key))
+      faults.push({ field: key, message: 'is no section of a catalogue file' });
   }
   const listOf = (value: unknown, path: string): unknown[] => {
     if (value === undefined || value === null) return [];
@@ -69,21 +81,40 @@ export function parseCatalogueFile(text: string): CatalogueFile {
     if (!isRecord(item)) return item;
     const { goals: own, ...offer } = item;
     const path = `offers[${index}].goals`;
-    const withOffer = listOf(own, path).map((goal) => (isRecord(goal) ? { ...goal, offer_id: item['id'] } : goal));
+    const withOffer = listOf(own, path).map((goal) =>
+      isRecord(goal) ? { ...goal, offer_id: item['id'] } : goal,
+    );
     goals.push(...parseList(goalSchema, withOffer, path));
     return offer;
   });
   const file: CatalogueFile = {
-    advertisers: parseList(advertiserSchema, listOf(root['advertisers'], 'advertisers'), 'advertisers'),
+    advertisers: parseList(
+      advertiserSchema,
+      listOf(root['advertisers'], 'advertisers'),
+      'advertisers',
+    ),
     affiliates: parseList(affiliateSchema, listOf(root['affiliates'], 'affiliates'), 'affiliates'),
     offers: parseList(offerSchema, offerItems, 'offers'),
     goals,
-    deployments: parseList(deploymentSchema, listOf(root['deployments'], 'deployments'), 'deployments'),
-    promo_codes: parseList(promoCodeSchema, listOf(root['promo_codes'], 'promo_codes'), 'promo_codes'),
+    deployments: parseList(
+      deploymentSchema,
+      listOf(root['deployments'], 'deployments'),
+      'deployments',
+    ),
+    promo_codes: parseList(
+      promoCodeSchema,
+      listOf(root['promo_codes'], 'promo_codes'),
+      'promo_codes',
+    ),
   };
   faults.push(...doubles(file));
   if (faults.length > 0) {
-    throw new CatalogueFaults(faults.map(({ field, message }) => ({ field: `${lineOf(document, text, field)}${field}`, message })));
+    throw new CatalogueFaults(
+      faults.map(({ field, message }) => ({
+        field: `${lineOf(document, text, field)}${field}`,
+        message,
+      })),
+    );
   }
   return file;
 }
@@ -93,15 +124,40 @@ function doubles(file: CatalogueFile): Fault[] {
   const faults: Fault[] = [];
   const check = (path: string, keys: readonly string[], what: string): void => {
     for (const [index, key] of keys.entries()) {
-      if (keys.indexOf(key) < index) faults.push({ field: `${path}[${index}]`, message: `the file names ${what} ${key} twice` });
+      if (keys.indexOf(key) < index)
+        faults.push({ field: `${path}[${index}]`, message: `the file names ${what} ${key} twice` });
     }
   };
-  check('advertisers', file.advertisers.map(({ id }) => String(id)), 'advertiser');
-  check('affiliates', file.affiliates.map(({ id }) => String(id)), 'affiliate');
-  check('offers', file.offers.map(({ id }) => String(id)), 'offer');
-  check('goals', file.goals.map(({ id }) => String(id)), 'goal');
-  check('deployments', file.deployments.map((d) => `offer ${d.offer_id}, affiliate ${d.affiliate_id}`), 'the deployment of');
-  check('promo_codes', file.promo_codes.map((p) => `${p.code.toLowerCase()} of offer ${p.offer_id}`), 'the promo code');
+  check(
+    'advertisers',
+    file.advertisers.map(({ id }) => String(id)),
+    'advertiser',
+  );
+  check(
+    'affiliates',
+    file.affiliates.map(({ id }) => String(id)),
+    'affiliate',
+  );
+  check(
+    'offers',
+    file.offers.map(({ id }) => String(id)),
+    'offer',
+  );
+  check(
+    'goals',
+    file.goals.map(({ id }) => String(id)),
+    'goal',
+  );
+  check(
+    'deployments',
+    file.deployments.map((d) => `offer ${d.offer_id}, affiliate ${d.affiliate_id}`),
+    'the deployment of',
+  );
+  check(
+    'promo_codes',
+    file.promo_codes.map((p) => `${p.code.toLowerCase()} of offer ${p.offer_id}`),
+    'the promo code',
+  );
   return faults;
 }
 
@@ -112,12 +168,18 @@ function merge<T extends { readonly id: number }>(held: readonly T[], named: rea
 }
 
 /** Promo codes are the same when code (any case) and offer are; new ones come after all that exist, in the file's order. */
-export function mergePromoCodes(held: readonly PromoCode[], named: CatalogueFile['promo_codes']): PromoCode[] {
+export function mergePromoCodes(
+  held: readonly PromoCode[],
+  named: CatalogueFile['promo_codes'],
+): PromoCode[] {
   const merged = [...held];
   let next = held.reduce((most, { sequence }) => Math.max(most, sequence), 0);
   let nextId = held.reduce((most, { id }) => Math.max(most, id), 0);
   for (const promo of named) {
-    const index = merged.findIndex((other) => other.offer_id === promo.offer_id && other.code.toLowerCase() === promo.code.toLowerCase());
+    const index = merged.findIndex(
+      (other) =>
+        other.offer_id === promo.offer_id && other.code.toLowerCase() === promo.code.toLowerCase(),
+    );
     const existing = merged[index];
     if (existing === undefined) merged.push({ ...promo, id: ++nextId, sequence: ++next });
     else merged[index] = { ...promo, id: existing.id, sequence: existing.sequence };
@@ -127,7 +189,8 @@ export function mergePromoCodes(held: readonly PromoCode[], named: CatalogueFile
 
 /** The state with everything the file names put in; what it does not name is left as it is. */
 export function mergeFile(state: CatalogueState, file: CatalogueFile): CatalogueState {
-  const pair = (d: { readonly offer_id: number; readonly affiliate_id: number }): string => `${d.offer_id}:${d.affiliate_id}`;
+  const pair = (d: { readonly offer_id: number; readonly affiliate_id: number }): string =>
+    `${d.offer_id}:${d.affiliate_id}`;
   const named = new Set(file.deployments.map(pair));
   return {
     ...state,

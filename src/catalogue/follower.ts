@@ -6,7 +6,12 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { messageOf } from '../domain/app-error.ts';
-import { createCatalogueSnapshot, EMPTY_CATALOGUE, type CatalogueSnapshot, type CatalogueState } from '../domain/catalogue.ts';
+import {
+  createCatalogueSnapshot,
+  EMPTY_CATALOGUE,
+  type CatalogueSnapshot,
+  type CatalogueState,
+} from '../domain/catalogue.ts';
 import type { RedisKeys } from '../redis/keys.ts';
 import { readPublished } from './published.ts';
 
@@ -33,7 +38,8 @@ function readCopy(file: string, logger: Logger): CatalogueState | undefined {
     // Written by this module alone.
     return JSON.parse(readFileSync(file, 'utf8')) as CatalogueState;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') logger.warn({ error: messageOf(error) }, "the catalogue's copy can't be read");
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+      logger.warn({ error: messageOf(error) }, "the catalogue's copy can't be read");
     return undefined;
   }
 }
@@ -62,7 +68,10 @@ export async function createCatalogueFollower(deps: FollowerDeps): Promise<Catal
       const state = await readPublished(redis, keys);
       if (state !== undefined) adopt(state);
     } catch (error) {
-      logger.debug({ error: messageOf(error) }, 'the catalogue was not read; going on with the one in memory');
+      logger.debug(
+        { error: messageOf(error) },
+        'the catalogue was not read; going on with the one in memory',
+      );
     }
   }
 
@@ -74,7 +83,11 @@ export async function createCatalogueFollower(deps: FollowerDeps): Promise<Catal
   }
 
   subscriber.on('message', () => void refresh());
-  subscriber.subscribe(keys.catalogueChanged).catch((error: unknown) => logger.warn({ error: messageOf(error) }, 'no subscription to catalogue changes; polling'));
+  subscriber
+    .subscribe(keys.catalogueChanged)
+    .catch((error: unknown) =>
+      logger.warn({ error: messageOf(error) }, 'no subscription to catalogue changes; polling'),
+    );
   const timer = setInterval(() => void refresh(), POLL_MS);
   timer.unref();
   await refresh();

@@ -17,7 +17,11 @@ export type CatalogueKind = (typeof CATALOGUE_KINDS)[number];
 /** Identity of an entity within its kind, as in `catalogue_log.id`. */
 export function identityOf(kind: CatalogueKind, entity: object): string {
   // Every kind's type has these fields; the union does not say so.
-  const fields = entity as { readonly id?: number; readonly offer_id?: number; readonly affiliate_id?: number };
+  const fields = entity as {
+    readonly id?: number;
+    readonly offer_id?: number;
+    readonly affiliate_id?: number;
+  };
   return kind === 'deployments' ? `${fields.offer_id}:${fields.affiliate_id}` : String(fields.id);
 }
 
@@ -35,38 +39,60 @@ redis.call('PUBLISH', ARGV[3], ARGV[1])
 return 1`;
 
 /** Puts a state into Redis at once and tells everyone. Resolves false when Redis had this version or a newer one. */
-export async function publishState(redis: Redis, keys: RedisKeys, state: CatalogueState): Promise<boolean> {
+export async function publishState(
+  redis: Redis,
+  keys: RedisKeys,
+  state: CatalogueState,
+): Promise<boolean> {
   const entities = CATALOGUE_KINDS.map((kind) =>
-    Object.fromEntries(state[kind].map((entity) => [identityOf(kind, entity), JSON.stringify(entity)])),
+    Object.fromEntries(
+      state[kind].map((entity) => [identityOf(kind, entity), JSON.stringify(entity)]),
+    ),
   );
   const names = [keys.catalogueVersion, ...CATALOGUE_KINDS.map((kind) => keys.catalogue(kind))];
   // An empty kind must be an object for cjson, which {} is when encoded from an empty record.
-  const reply = await redis.eval(PUBLISH, names.length, ...names, String(state.version), JSON.stringify(entities), keys.catalogueChanged);
+  const reply = await redis.eval(
+    PUBLISH,
+    names.length,
+    ...names,
+    String(state.version),
+    JSON.stringify(entities),
+    keys.catalogueChanged,
+  );
   return reply === 1;
 }
 
 /** Reads the whole state at one version; undefined when Redis holds none. */
-export async function readPublished(redis: Redis, keys: RedisKeys): Promise<CatalogueState | undefined> {
+export async function readPublished(
+  redis: Redis,
+  keys: RedisKeys,
+): Promise<CatalogueState | undefined> {
   const transaction = redis.multi().get(keys.catalogueVersion);
   for (const kind of CATALOGUE_KINDS) transaction.hvals(keys.catalogue(kind));
   const replies = await transaction.exec();
   const version = Number(replies?.[0]?.[1] ?? 0);
   if (replies === null || version === 0) return undefined;
-  const kinds = CATALOGUE_KINDS.map((kind, index) => [kind, ((replies[index + 1]?.[1] ?? []) as string[]).map((body) => JSON.parse(body) as object)]);
+  const kinds = CATALOGUE_KINDS.map((kind, index) => [
+    kind,
+    ((replies[index + 1]?.[1] ?? []) as string[]).map((body) => JSON.parse(body) as object),
+  ]);
   // The hashes hold what `publishState` wrote from the same types.
   return sortState({ version, ...Object.fromEntries(kinds) } as CatalogueState);
 }
 
 /** Entities in a stable order: by id, promo codes by creation, keys by age. */
 export function sortState(state: CatalogueState): CatalogueState {
-  const byId = <T extends { readonly id: number }>(items: readonly T[]): T[] => items.toSorted((a, b) => a.id - b.id);
+  const byId = <T extends { readonly id: number }>(items: readonly T[]): T[] =>
+    items.toSorted((a, b) => a.id - b.id);
   return {
     version: state.version,
     advertisers: byId(state.advertisers),
     affiliates: byId(state.affiliates),
     offers: byId(state.offers),
     goals: byId(state.goals),
-    deployments: state.deployments.toSorted((a, b) => a.offer_id - b.offer_id || a.affiliate_id - b.affiliate_id),
+    deployments: state.deployments.toSorted(
+      (a, b) => a.offer_id - b.offer_id || a.affiliate_id - b.affiliate_id,
+    ),
     promo_codes: state.promo_codes.toSorted((a, b) => a.sequence - b.sequence),
     click_id_keys: byId(state.click_id_keys),
   };

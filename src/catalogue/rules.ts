@@ -2,7 +2,12 @@
 import type { CatalogueState } from '../domain/catalogue.ts';
 import type { Fault } from './schema.ts';
 
-function duplicates<T>(items: readonly T[], key: (item: T) => string, field: (item: T) => string, message: string): Fault[] {
+function duplicates<T>(
+  items: readonly T[],
+  key: (item: T) => string,
+  field: (item: T) => string,
+  message: string,
+): Fault[] {
   const seen = new Set<string>();
   const faults: Fault[] = [];
   for (const item of items) {
@@ -15,8 +20,18 @@ function duplicates<T>(items: readonly T[], key: (item: T) => string, field: (it
 function goalFaults(state: CatalogueState, offers: ReadonlySet<number>): Fault[] {
   const goals = state.goals;
   return [
-    ...goals.filter((goal) => !offers.has(goal.offer_id)).map((goal) => ({ field: `goals[id=${goal.id}].offer_id`, message: `no offer has the id ${goal.offer_id}` })),
-    ...duplicates(goals, (goal) => `${goal.offer_id} ${goal.alias}`, (goal) => `goals[id=${goal.id}].alias`, 'another goal of the offer has this alias'),
+    ...goals
+      .filter((goal) => !offers.has(goal.offer_id))
+      .map((goal) => ({
+        field: `goals[id=${goal.id}].offer_id`,
+        message: `no offer has the id ${goal.offer_id}`,
+      })),
+    ...duplicates(
+      goals,
+      (goal) => `${goal.offer_id} ${goal.alias}`,
+      (goal) => `goals[id=${goal.id}].alias`,
+      'another goal of the offer has this alias',
+    ),
     ...duplicates(
       goals.filter((goal) => goal.default),
       (goal) => String(goal.offer_id),
@@ -26,7 +41,11 @@ function goalFaults(state: CatalogueState, offers: ReadonlySet<number>): Fault[]
   ];
 }
 
-function promoFaults(state: CatalogueState, offers: ReadonlySet<number>, affiliates: ReadonlySet<number>): Fault[] {
+function promoFaults(
+  state: CatalogueState,
+  offers: ReadonlySet<number>,
+  affiliates: ReadonlySet<number>,
+): Fault[] {
   const faults: Fault[] = [];
   const owners = new Map<string, number>();
   const taken = new Set<string>();
@@ -35,13 +54,23 @@ function promoFaults(state: CatalogueState, offers: ReadonlySet<number>, affilia
     const code = promo.code.toLowerCase();
     const owner = owners.get(code) ?? promo.affiliate_id;
     owners.set(code, owner);
-    if (!offers.has(promo.offer_id)) faults.push({ field: `${field}.offer_id`, message: `no offer has the id ${promo.offer_id}` });
-    if (!affiliates.has(promo.affiliate_id)) faults.push({ field: `${field}.affiliate_id`, message: `no affiliate has the id ${promo.affiliate_id}` });
-    if (owner !== promo.affiliate_id) faults.push({ field: `${field}.code`, message: `the code belongs to affiliate ${owner}` });
-    if (taken.has(`${code} ${promo.offer_id}`)) faults.push({ field: `${field}.code`, message: 'the offer already has this code' });
+    if (!offers.has(promo.offer_id))
+      faults.push({ field: `${field}.offer_id`, message: `no offer has the id ${promo.offer_id}` });
+    if (!affiliates.has(promo.affiliate_id))
+      faults.push({
+        field: `${field}.affiliate_id`,
+        message: `no affiliate has the id ${promo.affiliate_id}`,
+      });
+    if (owner !== promo.affiliate_id)
+      faults.push({ field: `${field}.code`, message: `the code belongs to affiliate ${owner}` });
+    if (taken.has(`${code} ${promo.offer_id}`))
+      faults.push({ field: `${field}.code`, message: 'the offer already has this code' });
     taken.add(`${code} ${promo.offer_id}`);
     if (promo.start_date !== null && promo.end_date !== null && promo.end_date < promo.start_date) {
-      faults.push({ field: `${field}.end_date`, message: `is before the start date ${promo.start_date}` });
+      faults.push({
+        field: `${field}.end_date`,
+        message: `is before the start date ${promo.start_date}`,
+      });
     }
   }
   return faults;
@@ -55,13 +84,25 @@ export function findFaults(state: CatalogueState): Fault[] {
   return [
     ...state.offers
       .filter((offer) => !advertisers.has(offer.advertiser_id))
-      .map((offer) => ({ field: `offers[id=${offer.id}].advertiser_id`, message: `no advertiser has the id ${offer.advertiser_id}` })),
+      .map((offer) => ({
+        field: `offers[id=${offer.id}].advertiser_id`,
+        message: `no advertiser has the id ${offer.advertiser_id}`,
+      })),
     ...goalFaults(state, offers),
     ...state.deployments.flatMap(({ offer_id, affiliate_id }) => {
       const field = `deployments[offer_id=${offer_id}, affiliate_id=${affiliate_id}]`;
       return [
-        ...(offers.has(offer_id) ? [] : [{ field: `${field}.offer_id`, message: `no offer has the id ${offer_id}` }]),
-        ...(affiliates.has(affiliate_id) ? [] : [{ field: `${field}.affiliate_id`, message: `no affiliate has the id ${affiliate_id}` }]),
+        ...(offers.has(offer_id)
+          ? []
+          : [{ field: `${field}.offer_id`, message: `no offer has the id ${offer_id}` }]),
+        ...(affiliates.has(affiliate_id)
+          ? []
+          : [
+              {
+                field: `${field}.affiliate_id`,
+                message: `no affiliate has the id ${affiliate_id}`,
+              },
+            ]),
       ];
     }),
     ...promoFaults(state, offers, affiliates),

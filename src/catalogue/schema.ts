@@ -38,10 +38,16 @@ const money = z
   .default('0');
 
 function isHttpUrl(text: string): boolean {
-  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && !/[\s\p{Cc}]/u.test(text);
+  return (
+    URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && !/[\s\p{Cc}]/u.test(text)
+  );
 }
 const url = z.string().max(URL_MAX).refine(isHttpUrl, 'must be an http or https URL');
-const cidrs = z.array(z.string().refine((text) => parseCidr(text) !== undefined, 'must be a CIDR like 10.0.0.0/8')).default([]);
+const cidrs = z
+  .array(
+    z.string().refine((text) => parseCidr(text) !== undefined, 'must be a CIDR like 10.0.0.0/8'),
+  )
+  .default([]);
 
 /** A token or its stored form; only the hash is kept. */
 const token = z
@@ -53,7 +59,10 @@ const token = z
   .default(null);
 
 function isDate(text: string): boolean {
-  return /^\d{4}-\d{2}-\d{2}$/.test(text) && new Date(`${text}T00:00:00Z`).toJSON()?.slice(0, 10) === text;
+  return (
+    /^\d{4}-\d{2}-\d{2}$/.test(text) &&
+    new Date(`${text}T00:00:00Z`).toJSON()?.slice(0, 10) === text
+  );
 }
 const date = z.string().refine(isDate, 'must be a date like 2026-05-31').nullable().default(null);
 
@@ -65,7 +74,11 @@ export const advertiserSchema = z.strictObject({
   require_token: z.boolean().default(false),
 });
 
-export const affiliateSchema = z.strictObject({ id, name, status: z.enum(AFFILIATE_STATUSES).default('active') });
+export const affiliateSchema = z.strictObject({
+  id,
+  name,
+  status: z.enum(AFFILIATE_STATUSES).default('active'),
+});
 
 export const goalSchema = z.strictObject({
   id,
@@ -87,7 +100,9 @@ export const goalSchema = z.strictObject({
   unique_track_id: z.boolean().default(false),
   unique_order_id: z.boolean().default(false),
   caps: caps.default(NO_CAPS),
-  affiliate_caps: z.record(z.string().regex(/^[1-9][0-9]*$/, 'must be an affiliate id'), caps).default({}),
+  affiliate_caps: z
+    .record(z.string().regex(/^[1-9][0-9]*$/, 'must be an affiliate id'), caps)
+    .default({}),
 });
 
 export const offerSchema = z.strictObject({
@@ -97,15 +112,27 @@ export const offerSchema = z.strictObject({
   status: z.enum(OFFER_STATUSES).default('active'),
   url,
   availability: z.enum(AVAILABILITIES).default('public'),
-  timezone: z.string().refine(isTimeZone, 'must be an IANA time zone like Europe/Berlin').default('UTC'),
+  timezone: z
+    .string()
+    .refine(isTimeZone, 'must be an IANA time zone like Europe/Berlin')
+    .default('UTC'),
   click_lifetime_days: z.number().min(0).max(3_650).default(30),
   unique_ip: z
-    .strictObject({ enabled: z.boolean().default(false), window: z.enum(UNIQUE_IP_WINDOWS).default('ever') })
+    .strictObject({
+      enabled: z.boolean().default(false),
+      window: z.enum(UNIQUE_IP_WINDOWS).default('ever'),
+    })
     .default({ enabled: false, window: 'ever' }),
   promo_codes_enabled: z.boolean().default(false),
   trafficback_url: url.nullable().default(null),
   allowed_deep_link_hosts: z
-    .array(z.string().trim().toLowerCase().regex(/^[a-z0-9.-]+$/, 'must be a host name like shop.example'))
+    .array(
+      z
+        .string()
+        .trim()
+        .toLowerCase()
+        .regex(/^[a-z0-9.-]+$/, 'must be a host name like shop.example'),
+    )
     .default([]),
   postback_ips: z.strictObject({ allow: cidrs, deny: cidrs }).default({ allow: [], deny: [] }),
 });
@@ -122,7 +149,12 @@ export const promoCodeSchema = z.strictObject({
   offer_id: id,
   start_date: date,
   end_date: date,
-  description: z.string().max(2_000).nullable().default('').transform((text) => text ?? ''),
+  description: z
+    .string()
+    .max(2_000)
+    .nullable()
+    .default('')
+    .transform((text) => text ?? ''),
 });
 
 /** One fault: the field's path, and what it must be. */
@@ -132,14 +164,23 @@ export interface Fault {
 }
 
 /** The parsed value, or every fault with its path below `path`. */
-export function parseEntity<T>(schema: z.ZodType<T>, value: unknown, path: string): { value: T } | { faults: Fault[] } {
+export function parseEntity<T>(
+  schema: z.ZodType<T>,
+  value: unknown,
+  path: string,
+): { value: T } | { faults: Fault[] } {
   const parsed = schema.safeParse(value);
   if (parsed.success) return { value: parsed.data };
   return {
     faults: parsed.error.issues.flatMap((issue) => {
-      const at = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+      const at = issue.path
+        .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+        .join('');
       if (issue.code === 'unrecognized_keys') {
-        return issue.keys.map((key) => ({ field: `${path}${at}.${key}`.replace(/^\./, ''), message: 'is not a field of this kind' }));
+        return issue.keys.map((key) => ({
+          field: `${path}${at}.${key}`.replace(/^\./, ''),
+          message: 'is not a field of this kind',
+        }));
       }
       return [{ field: `${path}${at}`.replace(/^\./, '') || '(whole)', message: issue.message }];
     }),

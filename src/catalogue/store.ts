@@ -8,16 +8,30 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { AppError, messageOf } from '../domain/app-error.ts';
-import { createCatalogueSnapshot, EMPTY_CATALOGUE, type CatalogueSnapshot, type CatalogueState } from '../domain/catalogue.ts';
+import {
+  createCatalogueSnapshot,
+  EMPTY_CATALOGUE,
+  type CatalogueSnapshot,
+  type CatalogueState,
+} from '../domain/catalogue.ts';
 import type { RedisKeys } from '../redis/keys.ts';
-import { CATALOGUE_KINDS, identityOf, publishState, sortState, type CatalogueKind } from './published.ts';
+import {
+  CATALOGUE_KINDS,
+  identityOf,
+  publishState,
+  sortState,
+  type CatalogueKind,
+} from './published.ts';
 import { findFaults } from './rules.ts';
 import type { Fault } from './schema.ts';
 
 export class CatalogueFaults extends AppError {
   readonly faults: readonly Fault[];
   constructor(faults: readonly Fault[]) {
-    super('CATALOGUE_INVALID', faults.map(({ field, message }) => `${field}: ${message}`).join('\n'));
+    super(
+      'CATALOGUE_INVALID',
+      faults.map(({ field, message }) => `${field}: ${message}`).join('\n'),
+    );
     this.faults = faults;
   }
 }
@@ -45,7 +59,11 @@ export interface CatalogueStore {
    * Applies `edit` to the newest state, validates the whole, stores it as the next version, publishes it. All or
    * nothing; repeats `edit` when another writer was faster. Throws CatalogueFaults. With `dryRun` nothing is stored.
    */
-  change(edit: (state: CatalogueState) => CatalogueState, author: string, dryRun?: boolean): Promise<ChangeOutcome>;
+  change(
+    edit: (state: CatalogueState) => CatalogueState,
+    author: string,
+    dryRun?: boolean,
+  ): Promise<ChangeOutcome>;
   /** Publishes the newest state when Redis holds an older one or none. Creates the first click id key. */
   refill(): Promise<void>;
 }
@@ -61,10 +79,15 @@ interface LogRow {
 }
 
 /** What differs between two states, as log rows' worth of changes. */
-export function diffStates(before: CatalogueState, after: CatalogueState): { change: EntityChange; body: string }[] {
+export function diffStates(
+  before: CatalogueState,
+  after: CatalogueState,
+): { change: EntityChange; body: string }[] {
   return CATALOGUE_KINDS.flatMap((kind) => {
     const entities = (state: CatalogueState): Map<string, object> =>
-      new Map((state[kind] as readonly object[]).map((entity) => [identityOf(kind, entity), entity]));
+      new Map(
+        (state[kind] as readonly object[]).map((entity) => [identityOf(kind, entity), entity]),
+      );
     const [old, now] = [entities(before), entities(after)];
     const changed = [...now].flatMap(([id, entity]) => {
       const previous = old.get(id);
@@ -100,7 +123,9 @@ export function createCatalogueStore(deps: {
   }
 
   async function newestVersion(): Promise<number> {
-    const rows = await clickhouse.query<{ version: number }>(`SELECT max(version) AS version FROM ${table}`);
+    const rows = await clickhouse.query<{ version: number }>(
+      `SELECT max(version) AS version FROM ${table}`,
+    );
     return rows[0]?.version ?? 0;
   }
 
@@ -118,7 +143,9 @@ export function createCatalogueStore(deps: {
       if (row.deleted === 0) kinds.get(row.kind)?.push(JSON.parse(row.body) as object);
     }
     // The log holds what `write` stored from the same types.
-    return remember(sortState({ version, ...Object.fromEntries(kinds) } as unknown as CatalogueState));
+    return remember(
+      sortState({ version, ...Object.fromEntries(kinds) } as unknown as CatalogueState),
+    );
   }
 
   /** Stores version + 1; false when another writer owns it. */
@@ -142,12 +169,19 @@ export function createCatalogueStore(deps: {
       await publishState(redis, keys, state);
       return true;
     } catch (error) {
-      logger.warn({ error: messageOf(error), version: state.version }, 'the catalogue is stored, but Redis could not be told yet');
+      logger.warn(
+        { error: messageOf(error), version: state.version },
+        'the catalogue is stored, but Redis could not be told yet',
+      );
       return false;
     }
   }
 
-  async function change(edit: (state: CatalogueState) => CatalogueState, author: string, dryRun = false): Promise<ChangeOutcome> {
+  async function change(
+    edit: (state: CatalogueState) => CatalogueState,
+    author: string,
+    dryRun = false,
+  ): Promise<ChangeOutcome> {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const before = (await load(await newestVersion())).state;
       const version = before.version + 1;
@@ -156,7 +190,8 @@ export function createCatalogueStore(deps: {
       if (faults.length > 0) throw new CatalogueFaults(faults);
       const diff = diffStates(before, after);
       const changes = diff.map((entry) => entry.change);
-      if (diff.length === 0 || dryRun) return { version: before.version, changes, state: before, published: true };
+      if (diff.length === 0 || dryRun)
+        return { version: before.version, changes, state: before, published: true };
       const writer = randomUUID();
       const changed_at = new Date().toISOString().replace('T', ' ').replace('Z', '');
       const rows = diff.map((entry) => ({
@@ -174,7 +209,10 @@ export function createCatalogueStore(deps: {
         return { version, changes, state: after, published: await publish(after) };
       }
     }
-    throw new AppError('CLICKHOUSE_UNAVAILABLE', `the catalogue changed under ${ATTEMPTS_MAX} attempts: try again`);
+    throw new AppError(
+      'CLICKHOUSE_UNAVAILABLE',
+      `the catalogue changed under ${ATTEMPTS_MAX} attempts: try again`,
+    );
   }
 
   return {
@@ -185,7 +223,10 @@ export function createCatalogueStore(deps: {
       const known = snapshots.get(version);
       if (known !== undefined) return known;
       if ((await newestVersion()) < version) {
-        throw new AppError('CATALOGUE_UNKNOWN_VERSION', `catalogue version ${version} is not in the log yet`);
+        throw new AppError(
+          'CATALOGUE_UNKNOWN_VERSION',
+          `catalogue version ${version} is not in the log yet`,
+        );
       }
       return load(version);
     },
@@ -194,7 +235,10 @@ export function createCatalogueStore(deps: {
       const { state } = await load(await newestVersion());
       if (state.click_id_keys.length === 0) {
         const key = { id: 0, key: randomBytes(16).toString('hex') };
-        await change((held) => (held.click_id_keys.length > 0 ? held : { ...held, click_id_keys: [key] }), 'sluice');
+        await change(
+          (held) => (held.click_id_keys.length > 0 ? held : { ...held, click_id_keys: [key] }),
+          'sluice',
+        );
         return;
       }
       await publishState(redis, keys, state);

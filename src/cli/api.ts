@@ -38,7 +38,9 @@ export async function runApi(config: Config): Promise<number> {
     refilling = true;
     store
       .refill()
-      .catch((error: unknown) => logger.debug({ error: messageOf(error) }, 'the catalogue was not refilled'))
+      .catch((error: unknown) =>
+        logger.debug({ error: messageOf(error) }, 'the catalogue was not refilled'),
+      )
       .finally(() => {
         refilling = false;
       });

@@ -7,20 +7,34 @@ import { openInstance } from './instance.ts';
 
 function printChanges(changes: readonly EntityChange[], total: number): void {
   for (const { kind, id, what } of changes) console.log(`${what.padEnd(8)} ${kind} ${id}`);
-  const count = (what: EntityChange['what']): number => changes.filter((change) => change.what === what).length;
-  console.log(`${count('created')} created, ${count('changed')} changed, ${total - changes.length} left alone`);
+  const count = (what: EntityChange['what']): number =>
+    changes.filter((change) => change.what === what).length;
+  console.log(
+    `${count('created')} created, ${count('changed')} changed, ${total - changes.length} left alone`,
+  );
 }
 
-export async function runCatalogueApply(config: Config, options: { readonly file: string; readonly dryRun: boolean }): Promise<number> {
+export async function runCatalogueApply(
+  config: Config,
+  options: { readonly file: string; readonly dryRun: boolean },
+): Promise<number> {
   const file = parseCatalogueFile(readFileSync(options.file, 'utf8'));
   const instance = await openInstance(config);
   try {
-    const outcome = await instance.store.change((state) => mergeFile(state, file), 'command line', options.dryRun);
-    const total = Object.values(file).reduce((sum, list: readonly unknown[]) => sum + list.length, 0);
+    const outcome = await instance.store.change(
+      (state) => mergeFile(state, file),
+      'command line',
+      options.dryRun,
+    );
+    const total = Object.values(file).reduce(
+      (sum, list: readonly unknown[]) => sum + list.length,
+      0,
+    );
     printChanges(outcome.changes, total);
     if (options.dryRun) console.log('dry run: nothing was stored');
     else console.log(`version ${outcome.version}`);
-    if (!outcome.published) console.error('stored, but Redis could not be told: in force as soon as it is back');
+    if (!outcome.published)
+      console.error('stored, but Redis could not be told: in force as soon as it is back');
     return 0;
   } finally {
     await instance.close();

@@ -6,7 +6,9 @@ import { join } from 'node:path';
 export interface ChildSpec {
   readonly name: string;
   /** A script is forked with an IPC channel; a program is spawned. */
-  readonly command: { readonly script: string; readonly args: readonly string[] } | { readonly program: string; readonly args: readonly string[] };
+  readonly command:
+    | { readonly script: string; readonly args: readonly string[] }
+    | { readonly program: string; readonly args: readonly string[] };
   readonly env: NodeJS.ProcessEnv;
   readonly logDir: string;
   readonly onDeath: (name: string, why: string) => void;
@@ -48,7 +50,10 @@ export function startChild(spec: ChildSpec): Child {
   function launch(): ChildProcess {
     const { command, env } = spec;
     if ('script' in command) {
-      return fork(command.script, [...command.args], { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+      return fork(command.script, [...command.args], {
+        env,
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      });
     }
     return spawn(command.program, [...command.args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   }
@@ -74,9 +79,12 @@ export function startChild(spec: ChildSpec): Child {
       current = undefined;
       if (stopping) return;
       const why = signal ?? `exit code ${code}`;
-      settle.reject(new Error(`${spec.name} ended before it was ready (${why}): ${lastLines.trim()}`));
+      settle.reject(
+        new Error(`${spec.name} ended before it was ready (${why}): ${lastLines.trim()}`),
+      );
       spec.onDeath(spec.name, why);
-      delayMs = Date.now() - startedAt > SETTLED_MS ? RESTART_MS : Math.min(RESTART_MAX_MS, delayMs * 2);
+      delayMs =
+        Date.now() - startedAt > SETTLED_MS ? RESTART_MS : Math.min(RESTART_MAX_MS, delayMs * 2);
       timer = setTimeout(start, delayMs);
     });
   }

@@ -20,7 +20,10 @@ export async function runEdge(config: Config): Promise<number> {
     clickhouse: clickhouseAccessOf(config, secrets),
     logger,
     onFatal(error) {
-      logger.fatal({ error: error.message }, 'fsync failed: what is on disk is unknown, so this edge ends');
+      logger.fatal(
+        { error: error.message },
+        'fsync failed: what is on disk is unknown, so this edge ends',
+      );
       process.exit(1);
     },
   });

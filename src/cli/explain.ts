@@ -23,28 +23,42 @@ function print(call: Record<string, unknown>): void {
   }
 }
 
-export async function runExplain(config: Config, options: { readonly id: string }): Promise<number> {
+export async function runExplain(
+  config: Config,
+  options: { readonly id: string },
+): Promise<number> {
   const instance = await openInstance(config);
   const secrets = openSecrets(config);
   const context = {
     ...instance,
-    createSubscriber: () => connectRedis(redisUrlOf(config, secrets), 'subscriber', () => undefined),
+    createSubscriber: () =>
+      connectRedis(redisUrlOf(config, secrets), 'subscriber', () => undefined),
     apiKeys: createApiKeys(instance.clickhouse, secrets.adminKey),
     logger: createLogger({ ...config, logLevel: 'error' }, 'explain'),
   };
   try {
     for (const key of KEYS) {
       try {
-        const found = await explain(context, { role: 'manager', name: 'command line' }, key, options.id);
+        const found = await explain(
+          context,
+          { role: 'manager', name: 'command line' },
+          key,
+          options.id,
+        );
         // explain() puts every call under `calls`.
         for (const call of found['calls'] as Record<string, unknown>[]) print(call);
-        if ((found['calls'] as unknown[]).length === 0) console.log(`click ${options.id}: ${String(found['verdict'])} ${String(found['detail'])}`);
+        if ((found['calls'] as unknown[]).length === 0)
+          console.log(
+            `click ${options.id}: ${String(found['verdict'])} ${String(found['detail'])}`,
+          );
         return 0;
       } catch (error) {
         if (!(error instanceof Problem) || error.status !== 404) throw error;
       }
     }
-    console.error(`nothing is stored under ${options.id}: no hit, click, transaction or order has this id`);
+    console.error(
+      `nothing is stored under ${options.id}: no hit, click, transaction or order has this id`,
+    );
     return 1;
   } finally {
     await instance.close();

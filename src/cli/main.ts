@@ -20,7 +20,9 @@ async function run(work: (config: Config) => Promise<number>): Promise<void> {
 }
 
 const program = new Command('sluice')
-  .description('Exactly-once ingestion of clicks, conversions and promo codes for affiliate networks')
+  .description(
+    'Exactly-once ingestion of clicks, conversions and promo codes for affiliate networks',
+  )
   .showHelpAfterError()
   .exitOverride();
 
@@ -28,8 +30,13 @@ program
   .command('up')
   .description('start everything: ClickHouse, Redis, edge, worker, API; Ctrl-C stops all of it')
   .option('--demo', 'apply the demo catalogue and send demo traffic through the real front')
-  .action((options: { demo?: boolean }) => run(async (config) => (await import('./up.ts')).runUp(config, { demo: options.demo === true })));
-program.command('test').description('set up, then run the whole test suite (handled by the launcher)').action(() => run(async () => BAD_USAGE));
+  .action((options: { demo?: boolean }) =>
+    run(async (config) => (await import('./up.ts')).runUp(config, { demo: options.demo === true })),
+  );
+program
+  .command('test')
+  .description('set up, then run the whole test suite (handled by the launcher)')
+  .action(() => run(async () => BAD_USAGE));
 program
   .command('edge')
   .description('one edge: answers clicks, pixels and postbacks')
@@ -51,14 +58,21 @@ program
   .description('bring the schema up to this version')
   .action(() => run(async (config) => (await import('./migrate.ts')).runMigrate(config)));
 
-const catalogue = program.command('catalogue').description('the catalogue: offers, goals, affiliates, promo codes');
+const catalogue = program
+  .command('catalogue')
+  .description('the catalogue: offers, goals, affiliates, promo codes');
 catalogue
   .command('apply')
   .argument('<file>', 'catalogue file, YAML')
   .option('--dry-run', 'only print what would change')
   .description('put what the file names into the catalogue; all or nothing')
   .action((file: string, options: { dryRun?: boolean }) =>
-    run(async (config) => (await import('./catalogue.ts')).runCatalogueApply(config, { file, dryRun: options.dryRun === true })),
+    run(async (config) =>
+      (await import('./catalogue.ts')).runCatalogueApply(config, {
+        file,
+        dryRun: options.dryRun === true,
+      }),
+    ),
   );
 catalogue
   .command('export')
@@ -77,12 +91,18 @@ program
   .command('explain')
   .argument('<id>', 'a hit id, click id, transaction id or order id')
   .description('why a call got its verdict')
-  .action((id: string) => run(async (config) => (await import('./explain.ts')).runExplain(config, { id })));
+  .action((id: string) =>
+    run(async (config) => (await import('./explain.ts')).runExplain(config, { id })),
+  );
 program
   .command('demo')
   .description('send demo traffic to the running instance')
   .option('--seconds <n>', 'how long', '60')
-  .action((options: { seconds: string }) => run(async (config) => (await import('./demo.ts')).runDemo(config, { seconds: Number(options.seconds) })));
+  .action((options: { seconds: string }) =>
+    run(async (config) =>
+      (await import('./demo.ts')).runDemo(config, { seconds: Number(options.seconds) }),
+    ),
+  );
 
 try {
   await program.parseAsync(process.argv);

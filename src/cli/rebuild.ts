@@ -16,13 +16,23 @@ export async function runRebuild(config: Config): Promise<number> {
     console.log('catalogue: published');
     for (let lane = 0; lane < LANE_COUNT; lane++) {
       const log = createLaneLog(clickhouse, lane);
-      const state = createLaneState({ redis, keys, lane, log, snapshotAt: store.at, clock: Date.now, logger });
+      const state = createLaneState({
+        redis,
+        keys,
+        lane,
+        log,
+        snapshotAt: store.at,
+        clock: Date.now,
+        logger,
+      });
       if (!(await state.rebuild())) {
         console.error(`lane ${lane}: another rebuild is at it; try again when it has ended`);
         return 1;
       }
       await state.catchUp();
-      console.log(`lane ${lane} (${lane + 1} of ${LANE_COUNT}): rebuilt up to position ${await log.lastPosition()}`);
+      console.log(
+        `lane ${lane} (${lane + 1} of ${LANE_COUNT}): rebuilt up to position ${await log.lastPosition()}`,
+      );
     }
     return 0;
   } finally {

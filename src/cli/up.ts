@@ -27,7 +27,14 @@ async function lockDataDir(dataDir: string): Promise<Server> {
   const hash = createHash('sha256').update(resolve(dataDir)).digest('hex').slice(0, 32);
   const server = createServer((socket) => socket.destroy());
   await new Promise<void>((done, reject) => {
-    server.once('error', () => reject(new AppError('CONFIG_INVALID', `another sluice runs on ${dataDir}: stop it, or set SLUICE_DATA_DIR to another folder`)));
+    server.once('error', () =>
+      reject(
+        new AppError(
+          'CONFIG_INVALID',
+          `another sluice runs on ${dataDir}: stop it, or set SLUICE_DATA_DIR to another folder`,
+        ),
+      ),
+    );
     server.listen(`\0sluice-up-${hash}`, done);
   });
   return server;
@@ -37,8 +44,14 @@ async function checkPort(host: string, port: number, setting: string, what: stri
   const server = createServer();
   await new Promise<void>((done, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const why = error.code === 'EADDRINUSE' ? 'is taken' : `can't be used (${error.code ?? error.message})`;
-      reject(new AppError('CONFIG_INVALID', `port ${port} for ${what} ${why}: stop what uses it, or set ${setting} to another port`));
+      const why =
+        error.code === 'EADDRINUSE' ? 'is taken' : `can't be used (${error.code ?? error.message})`;
+      reject(
+        new AppError(
+          'CONFIG_INVALID',
+          `port ${port} for ${what} ${why}: stop what uses it, or set ${setting} to another port`,
+        ),
+      );
     });
     server.listen(port, host, done);
   });
@@ -48,31 +61,64 @@ async function checkPort(host: string, port: number, setting: string, what: stri
 async function checkPorts(config: Config): Promise<void> {
   await checkPort(config.host, config.edgePort, 'SLUICE_EDGE_PORT', 'the edge');
   await checkPort(config.host, config.apiPort, 'SLUICE_API_PORT', 'the API');
-  if (config.redisUrl === null) await checkPort('127.0.0.1', config.redisPort, 'SLUICE_REDIS_PORT', 'Redis');
-  if (config.clickhouseUrl === null) await checkPort(config.host, config.clickhousePort, 'SLUICE_CLICKHOUSE_PORT', 'ClickHouse');
+  if (config.redisUrl === null)
+    await checkPort('127.0.0.1', config.redisPort, 'SLUICE_REDIS_PORT', 'Redis');
+  if (config.clickhouseUrl === null)
+    await checkPort(config.host, config.clickhousePort, 'SLUICE_CLICKHOUSE_PORT', 'ClickHouse');
 }
 
 function findProgram(names: readonly string[]): string | undefined {
-  const folders = [...searchPath().split(delimiter), '/usr/bin', '/usr/sbin', '/usr/local/bin', '/opt/homebrew/bin'];
-  return folders.flatMap((folder) => names.map((name) => join(folder, name))).find((file) => existsSync(file));
+  const folders = [
+    ...searchPath().split(delimiter),
+    '/usr/bin',
+    '/usr/sbin',
+    '/usr/local/bin',
+    '/opt/homebrew/bin',
+  ];
+  return folders
+    .flatMap((folder) => names.map((name) => join(folder, name)))
+    .find((file) => existsSync(file));
 }
 
 function redisCommand(config: Config, secrets: Secrets): { program: string; args: string[] } {
   const server = findProgram(['redis-server', 'valkey-server']);
-  if (server === undefined) fail('no redis-server was found: install Redis 7 or Valkey, or set REDIS_URL');
+  if (server === undefined)
+    fail('no redis-server was found: install Redis 7 or Valkey, or set REDIS_URL');
   const dir = join(config.dataDir, 'redis');
   mkdirSync(dir, { recursive: true });
   const args = [
-    '--port', String(config.redisPort), '--bind', '127.0.0.1', '--requirepass', secrets.redisPassword, '--dir', dir,
-    '--appendonly', 'yes', '--appendfsync', 'everysec', '--save', '', '--maxmemory-policy', 'noeviction', '--daemonize', 'no',
+    '--port',
+    String(config.redisPort),
+    '--bind',
+    '127.0.0.1',
+    '--requirepass',
+    secrets.redisPassword,
+    '--dir',
+    dir,
+    '--appendonly',
+    'yes',
+    '--appendfsync',
+    'everysec',
+    '--save',
+    '',
+    '--maxmemory-policy',
+    'noeviction',
+    '--daemonize',
+    'no',
   ];
   // A killed supervisor must not leave a Redis behind: the kernel tells it then.
   const setpriv = findProgram(['setpriv']);
-  return setpriv === undefined ? { program: server, args } : { program: setpriv, args: ['--pdeathsig', 'TERM', server, ...args] };
+  return setpriv === undefined
+    ? { program: server, args }
+    : { program: setpriv, args: ['--pdeathsig', 'TERM', server, ...args] };
 }
 
 async function waitForRedis(url: string): Promise<void> {
-  const redis = new Redis(url, { retryStrategy: () => 50, maxRetriesPerRequest: null, lazyConnect: false });
+  const redis = new Redis(url, {
+    retryStrategy: () => 50,
+    maxRetriesPerRequest: null,
+    lazyConnect: false,
+  });
   redis.on('error', () => undefined);
   const until = Date.now() + READY_MS;
   for (;;) {
@@ -101,17 +147,26 @@ async function prepareInstance(config: Config): Promise<void> {
 
 function printReady(config: Config, secrets: Secrets): void {
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
-  const clickhouse = config.clickhouseUrl === null ? `http://${host}:${config.clickhousePort}` : new URL(config.clickhouseUrl).origin;
+  const clickhouse =
+    config.clickhouseUrl === null
+      ? `http://${host}:${config.clickhousePort}`
+      : new URL(config.clickhouseUrl).origin;
   console.log(
     `sluice is up: tracking http://${host}:${config.edgePort}  API http://${host}:${config.apiPort}  ClickHouse ${clickhouse} (user analyst, database ${config.clickhouseDatabase})`,
   );
-  if (secrets.created) console.log(`admin key (shown once, kept in ${join(config.dataDir, 'secrets.json')}): ${secrets.adminKey}`);
+  if (secrets.created)
+    console.log(
+      `admin key (shown once, kept in ${join(config.dataDir, 'secrets.json')}): ${secrets.adminKey}`,
+    );
   if (!isLoopbackHost(config.host)) console.log('listening beyond loopback: put TLS in front');
 }
 
 export async function runUp(given: Config, options: { readonly demo: boolean }): Promise<number> {
   // The demo's visitors have many addresses: it is its own trusted proxy.
-  const config = options.demo && given.trustedProxies.length === 0 ? { ...given, trustedProxies: ['127.0.0.0/8'] } : given;
+  const config =
+    options.demo && given.trustedProxies.length === 0
+      ? { ...given, trustedProxies: ['127.0.0.0/8'] }
+      : given;
   const ending = new Promise<string>((done) => {
     process.once('SIGTERM', () => done('SIGTERM'));
     process.once('SIGINT', () => done('SIGINT'));
@@ -125,7 +180,10 @@ export async function runUp(given: Config, options: { readonly demo: boolean }):
     SLUICE_TRUSTED_PROXIES: config.trustedProxies.join(','),
   });
   const children: Child[] = [];
-  const onDeath = (name: string, why: string): void => console.error(`${name} died (${why}); starting it again. Its log: ${join(logDir, `${name}.log`)}`);
+  const onDeath = (name: string, why: string): void =>
+    console.error(
+      `${name} died (${why}); starting it again. Its log: ${join(logDir, `${name}.log`)}`,
+    );
   const script = projectPath('dist', 'src', 'cli', 'main.js');
   const role = (name: string, args: readonly string[]): Child => {
     const child = startChild({ name, command: { script, args }, env, logDir, onDeath });
@@ -137,7 +195,13 @@ export async function runUp(given: Config, options: { readonly demo: boolean }):
     const started: Promise<unknown>[] = [];
     if (config.clickhouseUrl === null) started.push(role('clickhouse', ['clickhouse']).ready);
     if (config.redisUrl === null) {
-      const redis = startChild({ name: 'redis-server', command: redisCommand(config, secrets), env, logDir, onDeath });
+      const redis = startChild({
+        name: 'redis-server',
+        command: redisCommand(config, secrets),
+        env,
+        logDir,
+        onDeath,
+      });
       children.push(redis);
       started.push(redis.ready);
     }
@@ -145,14 +209,17 @@ export async function runUp(given: Config, options: { readonly demo: boolean }):
     await waitForRedis(redisUrlOf(config, secrets));
     await prepareInstance(config);
     const roles: Child[] = [role('api', ['api'])];
-    for (let index = 0; index < config.workers; index++) roles.push(role(`worker-${index}`, ['worker']));
+    for (let index = 0; index < config.workers; index++)
+      roles.push(role(`worker-${index}`, ['worker']));
     for (let index = 0; index < config.edges; index++) roles.push(role(`edge-${index}`, ['edge']));
     await Promise.all(roles.map((child) => child.ready));
   }
 
   async function stop(): Promise<void> {
     const named = (prefix: string): Promise<void[]> =>
-      Promise.all(children.filter(({ name }) => name.startsWith(prefix)).map((child) => child.stop(STOP_MS)));
+      Promise.all(
+        children.filter(({ name }) => name.startsWith(prefix)).map((child) => child.stop(STOP_MS)),
+      );
     // Edges first, while what they hand on to still runs; stores last.
     await named('edge');
     await Promise.all([named('worker'), named('api'), named('demo')]);

@@ -9,14 +9,29 @@ export interface Report {
   readonly roles: readonly Principal['role'][];
 }
 
-const numbered = (prefix: string): [string, ColumnType][] => [1, 2, 3, 4, 5].map((n) => [`${prefix}${n}`, 'String']);
-const strings = (...names: string[]): [string, ColumnType][] => names.map((name) => [name, 'String']);
+const numbered = (prefix: string): [string, ColumnType][] =>
+  [1, 2, 3, 4, 5].map((n) => [`${prefix}${n}`, 'String']);
+const strings = (...names: string[]): [string, ColumnType][] =>
+  names.map((name) => [name, 'String']);
 
-const HIT: readonly [string, ColumnType][] = [['hit_id', 'String'], ['hit_time', 'DateTime']];
-const WHO: readonly [string, ColumnType][] = [['offer_id', 'UInt32'], ['affiliate_id', 'UInt32'], ['advertiser_id', 'UInt32']];
-const VERDICT: readonly [string, ColumnType][] = [['verdict_code', 'UInt16'], ...strings('verdict', 'title', 'detail', 'hint')];
+const HIT: readonly [string, ColumnType][] = [
+  ['hit_id', 'String'],
+  ['hit_time', 'DateTime'],
+];
+const WHO: readonly [string, ColumnType][] = [
+  ['offer_id', 'UInt32'],
+  ['affiliate_id', 'UInt32'],
+  ['advertiser_id', 'UInt32'],
+];
+const VERDICT: readonly [string, ColumnType][] = [
+  ['verdict_code', 'UInt16'],
+  ...strings('verdict', 'title', 'detail', 'hint'),
+];
 const CLIENT = strings('ip', 'user_agent', 'referer', 'country', 'device', 'os', 'browser');
-const CHUNK: readonly [string, ColumnType][] = [['chunk_id', 'String'], ['catalogue_version', 'UInt64']];
+const CHUNK: readonly [string, ColumnType][] = [
+  ['chunk_id', 'String'],
+  ['catalogue_version', 'UInt64'],
+];
 
 const CLICK: readonly [string, ColumnType][] = [
   ...HIT,
@@ -53,9 +68,9 @@ const CONVERSION: readonly [string, ColumnType][] = [
   ...strings('aff_click_id', 'source', 'endpoint', 'channel', 'replayed_from', 'visitor_ip'),
   ...CLIENT,
   ...CHUNK,
+  ...strings('method', 'path', 'query', 'body', 'content_type', 'cookies'),
 ];
 
-const RAW = strings('method', 'path', 'query', 'body', 'content_type', 'cookies');
 const NETWORK = ['manager', 'advertiser'] as const;
 const EVERYONE = ['manager', 'advertiser', 'affiliate'] as const;
 
@@ -64,7 +79,7 @@ export const REPORTS: ReadonlyMap<string, Report> = new Map([
   ['invalid-clicks', { view: 'invalid_clicks', columns: new Map(CLICK), roles: NETWORK }],
   ['transactions', { view: 'transactions', columns: new Map(CONVERSION), roles: EVERYONE }],
   ['invalid-traffic', { view: 'invalid_traffic', columns: new Map(CONVERSION), roles: NETWORK }],
-  ['postbacks', { view: 'postbacks', columns: new Map([...CONVERSION, ...RAW]), roles: NETWORK }],
+  ['postbacks', { view: 'postbacks', columns: new Map(CONVERSION), roles: NETWORK }],
 ]);
 
 /** What an affiliate never sees: what the network earns, and the advertiser's own data. */
@@ -79,6 +94,9 @@ export const HIDDEN_FROM_AFFILIATES: ReadonlySet<string> = new Set([
   'adv_param5',
   'blocking_transaction_id',
   'detail',
+  'query',
+  'body',
+  'cookies',
 ]);
 
 /** Breakdowns of /reports/statistics: the SQL of each over clicks and conversion calls. `hour` and `day` are in the asked zone. */

@@ -53,16 +53,23 @@ function parseZone(parameters: ReportParameters): string {
 }
 
 /** A date is a whole day of the zone; an instant is itself. `to` is the first ms after. */
-function parseBound(parameters: ReportParameters, name: 'from' | 'to', zone: string): number | undefined {
+function parseBound(
+  parameters: ReportParameters,
+  name: 'from' | 'to',
+  zone: string,
+): number | undefined {
   const text = single(parameters, name);
   if (text === undefined) return undefined;
   if (/^\d{4}-\d{2}-\d{2}$/.test(text)) {
     const wall = Date.parse(`${text}T00:00:00Z`);
-    if (Number.isNaN(wall)) refuse(name, 'must be a date like 2026-05-31 or an instant like 2026-05-31T10:00:00Z');
+    if (Number.isNaN(wall))
+      refuse(name, 'must be a date like 2026-05-31 or an instant like 2026-05-31T10:00:00Z');
     return instantOfWall(zone, name === 'to' ? wall + DAY_MS : wall);
   }
   const instant = /^\d{4}-\d{2}-\d{2}[T ]/.test(text) ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(instant) ? refuse(name, 'must be a date like 2026-05-31 or an instant like 2026-05-31T10:00:00Z') : instant;
+  return Number.isNaN(instant)
+    ? refuse(name, 'must be a date like 2026-05-31 or an instant like 2026-05-31T10:00:00Z')
+    : instant;
 }
 
 interface Conditions {
@@ -72,7 +79,10 @@ interface Conditions {
 
 function addTenancy(conditions: Conditions, principal: Principal): void {
   if (principal.role === 'manager') return;
-  const [column, id] = principal.role === 'advertiser' ? ['advertiser_id', principal.advertiserId] : ['affiliate_id', principal.affiliateId];
+  const [column, id] =
+    principal.role === 'advertiser'
+      ? ['advertiser_id', principal.advertiserId]
+      : ['affiliate_id', principal.affiliateId];
   conditions.sql.push(`${column} = {tenant:UInt32}`);
   conditions.parameters['tenant'] = id;
 }
@@ -90,16 +100,28 @@ function addPeriod(conditions: Conditions, parameters: ReportParameters, zone: s
   }
 }
 
-function addFilters(conditions: Conditions, parameters: ReportParameters, report: Report, hidden: ReadonlySet<string>): void {
+function addFilters(
+  conditions: Conditions,
+  parameters: ReportParameters,
+  report: Report,
+  hidden: ReadonlySet<string>,
+): void {
   for (const [name, values] of parameters) {
     if (COMMON.has(name)) continue;
     const type = report.columns.get(name);
-    if (type === undefined || hidden.has(name)) refuse(name, 'is no column of this report, nor a parameter');
+    if (type === undefined || hidden.has(name))
+      refuse(name, 'is no column of this report, nor a parameter');
     if (type === 'DateTime') refuse(name, 'filter times with from and to');
-    if (type.startsWith('UInt') && !values.every((value) => /^[0-9]{1,19}$/.test(value))) refuse(name, 'must be a whole number');
-    if (type === 'Decimal' && !values.every((value) => /^[0-9]{1,14}(\.[0-9]{1,4})?$/.test(value))) refuse(name, 'must be a plain decimal');
+    if (type.startsWith('UInt') && !values.every((value) => /^[0-9]{1,19}$/.test(value)))
+      refuse(name, 'must be a whole number');
+    if (type === 'Decimal' && !values.every((value) => /^[0-9]{1,14}(\.[0-9]{1,4})?$/.test(value)))
+      refuse(name, 'must be a plain decimal');
     const cast = type === 'Decimal' ? `toString(toDecimal64(${name}, 4))` : name;
-    conditions.sql.push(type === 'Decimal' ? `${cast} IN (SELECT toString(toDecimal64(arrayJoin({f_${name}:Array(String)}), 4)))` : `${name} IN {f_${name}:Array(${type})}`);
+    conditions.sql.push(
+      type === 'Decimal'
+        ? `${cast} IN (SELECT toString(toDecimal64(arrayJoin({f_${name}:Array(String)}), 4)))`
+        : `${name} IN {f_${name}:Array(${type})}`,
+    );
     conditions.parameters[`f_${name}`] = type.startsWith('UInt') ? values.map(Number) : values;
   }
 }
@@ -113,7 +135,9 @@ function parseSort(parameters: ReportParameters, columns: readonly string[]): So
   const text = single(parameters, 'sort') ?? '-hit_time';
   const descending = text.startsWith('-');
   const column = descending ? text.slice(1) : text;
-  return columns.includes(column) ? { column, descending } : refuse('sort', `${column} is no column of this report`);
+  return columns.includes(column)
+    ? { column, descending }
+    : refuse('sort', `${column} is no column of this report`);
 }
 
 /** Sort values are compared as ClickHouse's own text of them; NULL sorts as ''. */
@@ -129,10 +153,18 @@ function keyType(report: Report, column: string): string {
   return type === 'Decimal' ? 'Decimal(18, 4)' : type === 'DateTime' ? 'Int64' : (type ?? 'String');
 }
 
-function parseCursor(text: string, sort: Sort): { readonly value: string | number; readonly hitId: string } {
+function parseCursor(
+  text: string,
+  sort: Sort,
+): { readonly value: string | number; readonly hitId: string } {
   try {
     const parsed: unknown = JSON.parse(Buffer.from(text, 'base64url').toString('utf8'));
-    if (Array.isArray(parsed) && parsed[0] === sort.column && parsed[1] === sort.descending && typeof parsed[3] === 'string') {
+    if (
+      Array.isArray(parsed) &&
+      parsed[0] === sort.column &&
+      parsed[1] === sort.descending &&
+      typeof parsed[3] === 'string'
+    ) {
       return { value: parsed[2] as string | number, hitId: parsed[3] };
     }
   } catch {
@@ -144,7 +176,8 @@ function parseCursor(text: string, sort: Sort): { readonly value: string | numbe
 export function findReport(name: string, principal: Principal): Report {
   const report = REPORTS.get(name);
   if (report === undefined) refuse('report', `there is no report ${name}`);
-  if (!report.roles.includes(principal.role)) throw new ReportRefused([{ field: 'report', message: `not for ${principal.role}s` }], true);
+  if (!report.roles.includes(principal.role))
+    throw new ReportRefused([{ field: 'report', message: `not for ${principal.role}s` }], true);
   return report;
 }
 
@@ -152,7 +185,12 @@ function hiddenFor(principal: Principal): ReadonlySet<string> {
   return principal.role === 'affiliate' ? HIDDEN_FROM_AFFILIATES : new Set();
 }
 
-export function buildReport(name: string, parameters: ReportParameters, principal: Principal, whole: boolean): BuiltQuery {
+export function buildReport(
+  name: string,
+  parameters: ReportParameters,
+  principal: Principal,
+  whole: boolean,
+): BuiltQuery {
   const report = findReport(name, principal);
   const hidden = hiddenFor(principal);
   const columns = [...report.columns.keys()].filter((column) => !hidden.has(column));
@@ -163,12 +201,15 @@ export function buildReport(name: string, parameters: ReportParameters, principa
   const sort = parseSort(parameters, columns);
   const limitText = single(parameters, 'limit') ?? String(LIMIT_DEFAULT);
   const limit = Number(limitText);
-  if (!/^[0-9]+$/.test(limitText) || limit < 1 || limit > LIMIT_MAX) refuse('limit', `must be a whole number from 1 to ${LIMIT_MAX}`);
+  if (!/^[0-9]+$/.test(limitText) || limit < 1 || limit > LIMIT_MAX)
+    refuse('limit', `must be a whole number from 1 to ${LIMIT_MAX}`);
   const key = sortKey(report, sort.column);
   const cursor = single(parameters, 'cursor');
   if (cursor !== undefined) {
     const { value, hitId } = parseCursor(cursor, sort);
-    conditions.sql.push(`(${key}, hit_id) ${sort.descending ? '<' : '>'} ({c_value:${keyType(report, sort.column)}}, {c_hit:String})`);
+    conditions.sql.push(
+      `(${key}, hit_id) ${sort.descending ? '<' : '>'} ({c_value:${keyType(report, sort.column)}}, {c_hit:String})`,
+    );
     conditions.parameters['c_value'] = value;
     conditions.parameters['c_hit'] = hitId;
   }
@@ -181,11 +222,22 @@ export function buildReport(name: string, parameters: ReportParameters, principa
     parameters: conditions.parameters,
     columns,
     limit,
-    cursorAfter: (row) => Buffer.from(JSON.stringify([sort.column, sort.descending, row['sort_key'], row['hit_id']])).toString('base64url'),
+    cursorAfter: (row) =>
+      Buffer.from(
+        JSON.stringify([sort.column, sort.descending, row['sort_key'], row['hit_id']]),
+      ).toString('base64url'),
   };
 }
 
-const MEASURES = ['clicks', 'invalid_clicks', 'conversions', 'approved', 'pending', 'rejected', 'invalid_traffic'] as const;
+const MEASURES = [
+  'clicks',
+  'invalid_clicks',
+  'conversions',
+  'approved',
+  'pending',
+  'rejected',
+  'invalid_traffic',
+] as const;
 /** Columns that both clicks and conversion calls can be filtered by. */
 const STATISTICS_FILTERS: Report = {
   view: '',
@@ -211,15 +263,22 @@ const STATISTICS_FILTERS: Report = {
 export function buildStatistics(parameters: ReportParameters, principal: Principal): BuiltQuery {
   const zone = parseZone(parameters);
   const names = (single(parameters, 'breakdown') ?? 'day').split(',').map((name) => name.trim());
-  const groups = names.map((name) => BREAKDOWNS.get(name) ?? refuse('breakdown', `${name} is none of ${[...BREAKDOWNS.keys()].join(', ')}`));
+  const groups = names.map(
+    (name) =>
+      BREAKDOWNS.get(name) ??
+      refuse('breakdown', `${name} is none of ${[...BREAKDOWNS.keys()].join(', ')}`),
+  );
   const conditions: Conditions = { sql: [], parameters: { tz: zone } };
   addTenancy(conditions, principal);
   addPeriod(conditions, parameters, zone);
   addFilters(conditions, parameters, STATISTICS_FILTERS, new Set());
   const where = conditions.sql.length === 0 ? '' : `WHERE ${conditions.sql.join(' AND ')}`;
-  const shared = 'hit_time, offer_id, affiliate_id, advertiser_id, country, device, verdict, sub_id1, sub_id2, sub_id3, sub_id4, sub_id5';
+  const shared =
+    'hit_time, offer_id, affiliate_id, advertiser_id, country, device, verdict, sub_id1, sub_id2, sub_id3, sub_id4, sub_id5';
   const none = `'' AS conv_status, toNullable(toDecimal64(0, 4)) AS payout, toNullable(toDecimal64(0, 4)) AS revenue`;
-  const columns = [...names, ...MEASURES, 'payout', 'revenue', 'profit', 'cr'].filter((column) => !hiddenFor(principal).has(column));
+  const columns = [...names, ...MEASURES, 'payout', 'revenue', 'profit', 'cr'].filter(
+    (column) => !hiddenFor(principal).has(column),
+  );
   const sortText = single(parameters, 'sort') ?? names[0] ?? '';
   const sortColumn = sortText.replace(/^-/, '');
   if (!columns.includes(sortColumn)) refuse('sort', `${sortColumn} is no column of this report`);

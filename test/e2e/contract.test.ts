@@ -47,7 +47,9 @@ async function call(path: string, init: RequestInit = {}): Promise<string> {
   expect(response.status).toBe(200);
   const body = (await response.json()) as { status: string; hit_id: string };
   expect(body.status).toBe('accepted');
-  expect(body.hit_id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  expect(body.hit_id).toMatch(
+    /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+  );
   return body.hit_id;
 }
 
@@ -249,8 +251,16 @@ describe('conversion calls', () => {
     ['/track/promo?code=OFF', 113, ''],
     ['/track/promo?code=NEWBIE', 110, ''],
     ['/track/promo?code=ASKED', 109, ''],
-    ['/track/conv-change?transaction_id=01900000-0000-7000-8000-000000000000&conv_status=rejected&token=s3cret', 119, ''],
-    ['/track/conv-change?transaction_id=01900000-0000-7000-8000-000000000000&conv_status=rejected', 117, ''],
+    [
+      '/track/conv-change?transaction_id=01900000-0000-7000-8000-000000000000&conv_status=rejected&token=s3cret',
+      119,
+      '',
+    ],
+    [
+      '/track/conv-change?transaction_id=01900000-0000-7000-8000-000000000000&conv_status=rejected',
+      117,
+      '',
+    ],
   ])('%s becomes %i', async (path, code, hint) => {
     let target = path;
     for (const offer of ['16', '50', '60', '70', '80']) {
@@ -262,7 +272,9 @@ describe('conversion calls', () => {
     expect(row).toMatchObject({ verdict_code: code });
     expect(row['detail']).not.toBe('');
     expect(String(row['hint'])).toContain(hint);
-    const invalid = await sql(`SELECT * FROM invalid_traffic WHERE hit_id = '${String(row['hit_id'])}'`);
+    const invalid = await sql(
+      `SELECT * FROM invalid_traffic WHERE hit_id = '${String(row['hit_id'])}'`,
+    );
     expect(invalid).toHaveLength(1);
   });
 

@@ -71,7 +71,10 @@ const CAP_SCOPES = ['goal', 'affiliate'] as const;
 /** The six counters of a conversion: goal and affiliate by day, month and ever. Counted whether or not a cap is set. */
 function capFields(timezone: string, hitTimeMs: number, affiliateId: number): string[] {
   return CAP_SCOPES.flatMap((scope) =>
-    CAP_PERIODS.map(([, period]) => `${scope === 'goal' ? 'g' : `a${affiliateId}`}:${bucketOf(period, timezone, hitTimeMs).key}`),
+    CAP_PERIODS.map(
+      ([, period]) =>
+        `${scope === 'goal' ? 'g' : `a${affiliateId}`}:${bucketOf(period, timezone, hitTimeMs).key}`,
+    ),
   );
 }
 
@@ -111,7 +114,11 @@ export function encodeRequest(request: GateRequest, list: KeyList): unknown[] {
 }
 
 /** A claim as apply.lua reads it. */
-export function encodeClaim(accepted: AcceptedConversion, rules: RuleSignature, list: KeyList): unknown[] {
+export function encodeClaim(
+  accepted: AcceptedConversion,
+  rules: RuleSignature,
+  list: KeyList,
+): unknown[] {
   return [
     accepted.transactionId,
     list.clicks(accepted.goalId),
@@ -147,7 +154,13 @@ export function parseAnswer(answer: JudgeAnswer, request: GateRequest): GateRepl
       const scope = CAP_SCOPES[Math.floor(index / CAP_PERIODS.length)] ?? 'goal';
       const period = (CAP_PERIODS[index % CAP_PERIODS.length] ?? CAP_PERIODS[0])[0];
       const caps = scope === 'goal' ? request.rules.caps : request.rules.affiliateCaps;
-      return { kind: 'cap-reached', scope, period, limit: caps?.[period] ?? 0, blockingTransactionId: String(blocking ?? '') };
+      return {
+        kind: 'cap-reached',
+        scope,
+        period,
+        limit: caps?.[period] ?? 0,
+        blockingTransactionId: String(blocking ?? ''),
+      };
     }
     default:
       throw new Error(`the gate answered ${JSON.stringify(answer)}`);

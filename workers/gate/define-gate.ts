@@ -11,7 +11,10 @@ export interface GateScript<Reply> {
 }
 
 /** Loads `workers/gate/<file>`; `parse` maps Redis' reply to a value, and throws for a reply it does not know. */
-export function defineGate<Reply>(file: string, parse: (reply: unknown) => Reply): GateScript<Reply> {
+export function defineGate<Reply>(
+  file: string,
+  parse: (reply: unknown) => Reply,
+): GateScript<Reply> {
   const source = readFileSync(projectPath('workers', 'gate', file), 'utf8');
   const sha = createHash('sha1').update(source).digest('hex');
   return {

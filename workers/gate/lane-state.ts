@@ -20,7 +20,13 @@ import {
   type RuleSignature,
 } from './claims.ts';
 import type { LaneLog, LoggedConversion } from './lane-log.ts';
-import { applyScript, judgeScript, rebuildBeginScript, rebuildClearScript, rebuildEndScript } from './scripts.ts';
+import {
+  applyScript,
+  judgeScript,
+  rebuildBeginScript,
+  rebuildClearScript,
+  rebuildEndScript,
+} from './scripts.ts';
 
 /** A rebuild that made no progress for so long is taken over. */
 const TAKE_OVER_MS = 10_000;
@@ -50,7 +56,11 @@ export interface LaneState {
   /** Judges requests against exactly the blocks up to the returned position; brings the state level first if needed. */
   judge(requests: readonly GateRequest[]): Promise<Judgement>;
   /** Applies the block at `position`; its rules are those it was judged under. A no-op when it is applied already. */
-  applyOwn(position: number, accepted: readonly AcceptedConversion[], rules: ReadonlyMap<number, RuleSignature>): Promise<void>;
+  applyOwn(
+    position: number,
+    accepted: readonly AcceptedConversion[],
+    rules: ReadonlyMap<number, RuleSignature>,
+  ): Promise<void>;
   /** Applies every block of the log that the state lacks; rebuilds when the state is lost or ahead of the log. */
   catchUp(): Promise<void>;
   /** Rebuilds the lane from the log; false when another worker is at it. */
@@ -58,7 +68,9 @@ export interface LaneState {
 }
 
 function signatures(rules: ReadonlyMap<number, RuleSignature>): string {
-  return JSON.stringify(Object.fromEntries([...rules].map(([offerId, rule]) => [String(offerId), signatureText(rule)])));
+  return JSON.stringify(
+    Object.fromEntries([...rules].map(([offerId, rule]) => [String(offerId), signatureText(rule)])),
+  );
 }
 
 function groupBy<K, T>(items: readonly T[], key: (item: T) => K): Map<K, T[]> {
@@ -86,10 +98,15 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
     conversions: readonly LoggedConversion[],
     adopted: ReadonlyMap<number, RuleSignature> = NO_RULES,
   ): Promise<Map<number, RuleSignature>> {
-    const newest = new Map(conversions.map((conversion) => [conversion.offerId, conversion.catalogueVersion]));
+    const newest = new Map(
+      conversions.map((conversion) => [conversion.offerId, conversion.catalogueVersion]),
+    );
     const rules = new Map<number, RuleSignature>();
     if (newest.size === 0) return rules;
-    const held = await redis.hmget(metaKey, ...[...newest.keys()].map((offerId) => `sig:${offerId}`));
+    const held = await redis.hmget(
+      metaKey,
+      ...[...newest.keys()].map((offerId) => `sig:${offerId}`),
+    );
     for (const [index, [offerId, version]] of [...newest].entries()) {
       const text = held[index];
       const rule = adopted.get(offerId);
@@ -123,22 +140,46 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
       if (rule === undefined) throw new Error(`no rules for offer ${conversion.offerId}`);
       return encodeClaim(conversion, rule, list);
     });
-    const used = new Map([...rules].filter(([offerId]) => accepted.some((conversion) => conversion.offerId === offerId)));
-    return applyScript.run(redis, list.names, [String(from), String(to), signatures(used), JSON.stringify(claims), nonce]);
+    const used = new Map(
+      [...rules].filter(([offerId]) =>
+        accepted.some((conversion) => conversion.offerId === offerId),
+      ),
+    );
+    return applyScript.run(redis, list.names, [
+      String(from),
+      String(to),
+      signatures(used),
+      JSON.stringify(claims),
+      nonce,
+    ]);
   }
 
   async function clearState(nonce: string, pattern = keys.lane.pattern(lane)): Promise<boolean> {
     let cursor = '0';
     do {
-      const [next, found] = await redis.scan(cursor, 'MATCH', pattern.replaceAll(/[[\]?]/g, '\\$&'), 'COUNT', SCAN_COUNT);
+      const [next, found] = await redis.scan(
+        cursor,
+        'MATCH',
+        pattern.replaceAll(/[[\]?]/g, '\\$&'),
+        'COUNT',
+        SCAN_COUNT,
+      );
       cursor = next;
       const state = found.filter((name) => name !== metaKey);
-      if (state.length > 0 && !(await rebuildClearScript.run(redis, [metaKey, ...state], [nonce, String(deps.clock())]))) return false;
+      if (
+        state.length > 0 &&
+        !(await rebuildClearScript.run(redis, [metaKey, ...state], [nonce, String(deps.clock())]))
+      )
+        return false;
     } while (cursor !== '0');
     return true;
   }
 
-  async function load(nonce: string, last: number, adopted: ReadonlyMap<number, RuleSignature>): Promise<boolean> {
+  async function load(
+    nonce: string,
+    last: number,
+    adopted: ReadonlyMap<number, RuleSignature>,
+  ): Promise<boolean> {
     for (let from = 0; from < last; from += POSITIONS_A_READ) {
       const conversions = await log.accepted(from, Math.min(last, from + POSITIONS_A_READ));
       for (let at = 0; at < conversions.length; at += CLAIMS_A_CALL) {
@@ -146,18 +187,25 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
         const reply = await apply(0, 0, some, await rulesFor(some, adopted), nonce);
         if (reply.kind !== 'ok') return false;
       }
-      if (!(await rebuildClearScript.run(redis, [metaKey], [nonce, String(deps.clock())]))) return false;
+      if (!(await rebuildClearScript.run(redis, [metaKey], [nonce, String(deps.clock())])))
+        return false;
     }
     return true;
   }
 
   async function rebuild(adopted: ReadonlyMap<number, RuleSignature> = NO_RULES): Promise<boolean> {
     const nonce = randomUUID();
-    const took = await rebuildBeginScript.run(redis, [metaKey], [nonce, String(deps.clock()), String(TAKE_OVER_MS)]);
+    const took = await rebuildBeginScript.run(
+      redis,
+      [metaKey],
+      [nonce, String(deps.clock()), String(TAKE_OVER_MS)],
+    );
     if (!took) return false;
     const last = await log.lastPosition();
     const done =
-      (await clearState(nonce)) && (await load(nonce, last, adopted)) && (await rebuildEndScript.run(redis, [metaKey], [nonce, String(last)]));
+      (await clearState(nonce)) &&
+      (await load(nonce, last, adopted)) &&
+      (await rebuildEndScript.run(redis, [metaKey], [nonce, String(last)]));
     if (done) logger.info({ lane, position: last }, 'rebuilt the state of a lane from the log');
     return done;
   }
@@ -185,7 +233,10 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
   }
 
   /** Switching a rule on or changing a zone changes what counted before: the lane is rebuilt with the offer's new rules. */
-  async function adoptRules(offerId: number, rules: ReadonlyMap<number, RuleSignature>): Promise<void> {
+  async function adoptRules(
+    offerId: number,
+    rules: ReadonlyMap<number, RuleSignature>,
+  ): Promise<void> {
     logger.info({ lane, offerId }, "an offer's rules changed what counts; rebuilding its lane");
     if (!(await rebuild(rules))) throw new AppError('GATE_BUSY', `lane ${lane} is being rebuilt`);
     await catchUp();
@@ -196,9 +247,15 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
     const list = createKeyList(keys, lane);
     const encoded = JSON.stringify(requests.map((request) => encodeRequest(request, list)));
     for (let round = 0; round < ROUNDS_MAX; round++) {
-      const reply = await judgeScript.run(redis, list.names, [String(believed), signatures(rules), encoded]);
+      const reply = await judgeScript.run(redis, list.names, [
+        String(believed),
+        signatures(rules),
+        encoded,
+      ]);
       if (reply.kind === 'ok') {
-        const replies = requests.map((request, index) => parseAnswer(reply.answers[index] ?? [], request));
+        const replies = requests.map((request, index) =>
+          parseAnswer(reply.answers[index] ?? [], request),
+        );
         return { position: believed, replies };
       }
       if (reply.kind === 'stale') await adoptRules(reply.offerId, rules);

@@ -106,7 +106,11 @@ export function createLaneWriter(deps: {
     for (const item of waiting) {
       const { submission } = item;
       const fits = taken.length === 0 || calls + submission.calls.length <= BLOCK_CALLS_MAX;
-      if (fits && submission.catalogueVersion === version && !chunks.has(submission.chunk.chunkId)) {
+      if (
+        fits &&
+        submission.catalogueVersion === version &&
+        !chunks.has(submission.chunk.chunkId)
+      ) {
         taken.push(item);
         chunks.add(submission.chunk.chunkId);
         calls += submission.calls.length;
@@ -132,14 +136,19 @@ export function createLaneWriter(deps: {
       const settled = call.settle(reply);
       fields.push(settled);
       rows.push(call.toRow(settled, { lane, position, blockRow, writer, blockTimeS }));
-      if (call.request !== undefined && settled.row_kind === 'conversion') accepted.push(acceptedOf(call.request, settled));
+      if (call.request !== undefined && settled.row_kind === 'conversion')
+        accepted.push(acceptedOf(call.request, settled));
     }
     const rules = new Map(requests.map((request) => [request.offerId, request.rules]));
     return { position, writer, rows, fields, accepted, rules };
   }
 
   /** Inserts the block; resolves to who owns the position then. Repeats the question until ClickHouse answers. */
-  async function commit(block: Block, items: readonly Waiting[], attempt: number): Promise<string | undefined> {
+  async function commit(
+    block: Block,
+    items: readonly Waiting[],
+    attempt: number,
+  ): Promise<string | undefined> {
     const chunks = items.map(({ submission }) => submission.chunk);
     try {
       await insertGuarded(clickhouse, {
@@ -152,7 +161,10 @@ export function createLaneWriter(deps: {
       });
     } catch (error) {
       // It may have landed all the same: ask, whatever the error says.
-      logger.warn({ lane, position: block.position, error: messageOf(error) }, 'an insert failed; reading back');
+      logger.warn(
+        { lane, position: block.position, error: messageOf(error) },
+        'an insert failed; reading back',
+      );
       const owner = await log.writerOf(block.position);
       if (owner === undefined) throw error;
       return owner;
@@ -176,7 +188,10 @@ export function createLaneWriter(deps: {
   }
 
   /** Commits the items; returns those that are still to be written. */
-  async function writeOnce(items: readonly Waiting[], burned: Map<number, number>): Promise<readonly Waiting[]> {
+  async function writeOnce(
+    items: readonly Waiting[],
+    burned: Map<number, number>,
+  ): Promise<readonly Waiting[]> {
     const block = await makeBlock(items);
     const owner = await commit(block, items, burned.get(block.position) ?? 0);
     if (owner === block.writer) {
@@ -204,7 +219,8 @@ export function createLaneWriter(deps: {
     const burned = new Map<number, number>();
     let left = items;
     for (let attempt = 0; left.length > 0; attempt++) {
-      if (attempt === ATTEMPTS_MAX) throw new AppError('GATE_BUSY', `lane ${lane} was taken ${ATTEMPTS_MAX} times`);
+      if (attempt === ATTEMPTS_MAX)
+        throw new AppError('GATE_BUSY', `lane ${lane} was taken ${ATTEMPTS_MAX} times`);
       left = await writeOnce(left, burned);
     }
   }

@@ -26,7 +26,9 @@ function parseState(kind: string, value: string): Exclude<JudgeReply, { kind: 'o
 export const judgeScript = defineGate<JudgeReply>('judge.lua', (reply) => {
   const [kind, value] = parts(reply);
   // judge.lua encodes an array of arrays.
-  return kind === 'ok' ? { kind, answers: JSON.parse(value) as JudgeAnswer[] } : parseState(kind, value);
+  return kind === 'ok'
+    ? { kind, answers: JSON.parse(value) as JudgeAnswer[] }
+    : parseState(kind, value);
 });
 
 export const applyScript = defineGate<ApplyReply>('apply.lua', (reply) => {

@@ -33,7 +33,9 @@ export function createClickAnswers(deps: {
     const values = await deps.redis.hmget(deps.keys.edgeMarks, ...edges.map(String));
     return new Map(
       edges.map((edge, index) => {
-        const [confirmedUpToMs = 0, publishedAtMs = 0] = (values[index] ?? '').split(':').map(Number);
+        const [confirmedUpToMs = 0, publishedAtMs = 0] = (values[index] ?? '')
+          .split(':')
+          .map(Number);
         return [edge, { confirmedUpToMs, publishedAtMs }];
       }),
     );
@@ -49,14 +51,18 @@ export function createClickAnswers(deps: {
   return async function answer(ids: ReadonlyMap<string, OpenedClickId>): Promise<ClickAnswers> {
     const answers = new Map<string, ClickAnswer>();
     if (ids.size === 0) return { kind: 'known', answers };
-    const take = async (wanted: ReadonlyMap<string, OpenedClickId>): Promise<Map<string, OpenedClickId>> => {
+    const take = async (
+      wanted: ReadonlyMap<string, OpenedClickId>,
+    ): Promise<Map<string, OpenedClickId>> => {
       const found = await deps.clicks.find(wanted);
       for (const [id, click] of found) answers.set(id, click);
       return new Map([...wanted].filter(([id]) => !found.has(id)));
     };
     let missing = await take(ids);
     if (missing.size === 0) return { kind: 'known', answers };
-    const marks = await readMarks([...new Set([...missing.values()].map(({ edgeNumber }) => edgeNumber))]);
+    const marks = await readMarks([
+      ...new Set([...missing.values()].map(({ edgeNumber }) => edgeNumber)),
+    ]);
     // The look-up came before the marks: what was confirmed in between is seen only by a second one.
     missing = await take(missing);
     for (const [id, opened] of missing) {

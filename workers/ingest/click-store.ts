@@ -36,7 +36,8 @@ export interface ClickStore {
   find(ids: ReadonlyMap<string, OpenedClickId>): Promise<Map<string, StoredClick>>;
 }
 
-const numbered = (prefix: string): string => `[${[1, 2, 3, 4, 5].map((n) => `${prefix}${n}`).join(', ')}]`;
+const numbered = (prefix: string): string =>
+  `[${[1, 2, 3, 4, 5].map((n) => `${prefix}${n}`).join(', ')}]`;
 
 export function createClickStore(deps: {
   readonly clickhouse: ClickHouse;
@@ -81,7 +82,9 @@ export function createClickStore(deps: {
         await insertGuarded(clickhouse, {
           table: 'click_log',
           columns: CLICK_COLUMNS,
-          rows: clicks.map((hit) => clickRow(hit, codec.open(hit.clickId), chunk, enrichment, blockTimeS)),
+          rows: clicks.map((hit) =>
+            clickRow(hit, codec.open(hit.clickId), chunk, enrichment, blockTimeS),
+          ),
           token: `${chunk.header.chunkId}#${token}`,
           guard: `NOT EXISTS (SELECT 1 FROM click_log WHERE chunk_time = ${timeLiteral(chunk.header.openedAtMs)} AND chunk_id = '${chunk.header.chunkId}')`,
         });
@@ -89,7 +92,10 @@ export function createClickStore(deps: {
         await new Promise((resolve) => setTimeout(resolve, SECOND_LOOK_MS));
         if ((await storedRows(chunk)) >= expected) return;
       }
-      throw new AppError('CLICKHOUSE_UNAVAILABLE', `chunk ${chunk.header.chunkId} is not in ClickHouse after ${TOKENS_MAX} inserts`);
+      throw new AppError(
+        'CLICKHOUSE_UNAVAILABLE',
+        `chunk ${chunk.header.chunkId} is not in ClickHouse after ${TOKENS_MAX} inserts`,
+      );
     },
     async find(ids) {
       const missing = [...ids].filter(([id]) => !remembered.has(id));
@@ -97,7 +103,8 @@ export function createClickStore(deps: {
         remembered.clear();
         missing.splice(0, missing.length, ...ids);
       }
-      for (let at = 0; at < missing.length; at += LOOKUP_IDS_MAX) await lookUp(missing.slice(at, at + LOOKUP_IDS_MAX));
+      for (let at = 0; at < missing.length; at += LOOKUP_IDS_MAX)
+        await lookUp(missing.slice(at, at + LOOKUP_IDS_MAX));
       const found = new Map<string, StoredClick>();
       for (const id of ids.keys()) {
         const click = remembered.get(id);

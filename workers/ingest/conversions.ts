@@ -8,7 +8,12 @@ import type { Chunk, ConversionHit } from '../../src/domain/hit.ts';
 import { decodeCall, type Call, type ReplayOrigin } from '../../src/domain/judge/call.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
 import { judgeCall, poisonFields, settleCall } from '../../src/domain/judge/judge.ts';
-import { lookupsOf, type ClickAnswer, type Lookups, type StoredTransaction } from '../../src/domain/judge/resolve.ts';
+import {
+  lookupsOf,
+  type ClickAnswer,
+  type Lookups,
+  type StoredTransaction,
+} from '../../src/domain/judge/resolve.ts';
 import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
 import type { LaneCall, LaneWriter } from '../gate/lane-writer.ts';
 import type { AnswerClicks } from './click-answers.ts';
@@ -36,16 +41,21 @@ interface Prepared {
   readonly lookups: Lookups;
 }
 
-type Transactions = { readonly kind: 'known'; readonly found: ReadonlyMap<string, StoredTransaction> } | { readonly kind: 'wait' };
+type Transactions =
+  | { readonly kind: 'known'; readonly found: ReadonlyMap<string, StoredTransaction> }
+  | { readonly kind: 'wait' };
 
 export function createConversionIngest(deps: ConversionDeps) {
   async function transactionsOf(prepared: readonly Prepared[]): Promise<Transactions> {
-    const ids = new Set(prepared.map(({ lookups }) => lookups.transactionId).filter((id) => id !== ''));
+    const ids = new Set(
+      prepared.map(({ lookups }) => lookups.transactionId).filter((id) => id !== ''),
+    );
     const found = await findTransactions(deps.clickhouse, ids);
     const inChunk = new Set(prepared.map(({ call }) => call.hit.hitId));
     for (const id of ids) {
       const age = deps.clock() - (msOfUuidV7(id) ?? 0);
-      if (!found.has(id) && !inChunk.has(id) && age >= 0 && age < TRANSACTION_YOUNG_MS) return { kind: 'wait' };
+      if (!found.has(id) && !inChunk.has(id) && age >= 0 && age < TRANSACTION_YOUNG_MS)
+        return { kind: 'wait' };
     }
     return { kind: 'known', found };
   }
@@ -56,20 +66,33 @@ export function createConversionIngest(deps: ConversionDeps) {
     context: { readonly snapshot: CatalogueSnapshot; readonly codec: ClickIdCodec },
     click: ClickAnswer,
     transaction: StoredTransaction | undefined,
-  ): { readonly lane: number; readonly call: LaneCall; readonly provisional: StoredTransaction | undefined } {
+  ): {
+    readonly lane: number;
+    readonly call: LaneCall;
+    readonly provisional: StoredTransaction | undefined;
+  } {
     const input = { ...context, call: prepared.call, click, transaction };
-    const toRow: LaneCall['toRow'] = (fields, block) => postbackRow(fields, block, chunk.header, chunk.hits.length, deps.enrichment);
+    const toRow: LaneCall['toRow'] = (fields, block) =>
+      postbackRow(fields, block, chunk.header, chunk.hits.length, deps.enrichment);
     let judged: ReturnType<typeof judgeCall>;
     try {
       judged = judgeCall(input);
     } catch (error) {
       // A defect of ours in one call must not hold up the rest of the chunk (invariant 9).
       const fields = poisonFields(input, `could not be judged: ${messageOf(error)}`);
-      return { lane: laneOf(fields.offer_id), provisional: undefined, call: { request: undefined, settle: () => fields, toRow } };
+      return {
+        lane: laneOf(fields.offer_id),
+        provisional: undefined,
+        call: { request: undefined, settle: () => fields, toRow },
+      };
     }
     if (judged.kind === 'invalid') {
       const { fields } = judged;
-      return { lane: judged.lane, provisional: undefined, call: { request: undefined, settle: () => fields, toRow } };
+      return {
+        lane: judged.lane,
+        provisional: undefined,
+        call: { request: undefined, settle: () => fields, toRow },
+      };
     }
     const { item, request } = judged;
     return {
@@ -91,7 +114,10 @@ export function createConversionIngest(deps: ConversionDeps) {
   }
 
   /** Judges and stores a chunk. `wait`: nothing was stored; deliver it again a little later. */
-  return async function ingest(chunk: Chunk, replay?: ReadonlyMap<string, ReplayOrigin>): Promise<ChunkOutcome> {
+  return async function ingest(
+    chunk: Chunk,
+    replay?: ReadonlyMap<string, ReplayOrigin>,
+  ): Promise<ChunkOutcome> {
     const snapshot = await deps.snapshotAt(chunk.header.catalogueVersion);
     const codec = deps.codecOf(snapshot);
     const hits = chunk.hits.filter((hit): hit is ConversionHit => hit.endpoint !== 'click');
@@ -101,7 +127,8 @@ export function createConversionIngest(deps: ConversionDeps) {
     });
     const ids = new Map<string, OpenedClickId>();
     for (const { lookups } of prepared) {
-      if (lookups.clickId !== '' && lookups.openedClickId !== undefined) ids.set(lookups.clickId, lookups.openedClickId);
+      if (lookups.clickId !== '' && lookups.openedClickId !== undefined)
+        ids.set(lookups.clickId, lookups.openedClickId);
     }
     const clicks = await deps.answerClicks(ids);
     if (clicks.kind === 'wait') return { kind: 'wait' };
@@ -115,7 +142,8 @@ export function createConversionIngest(deps: ConversionDeps) {
       const click = clickId === '' ? 'not-asked' : (clicks.answers.get(clickId) ?? 'unknown');
       const transaction = transactions.found.get(transactionId) ?? provisional.get(transactionId);
       const made = toLaneCall(item, chunk, { snapshot, codec }, click, transaction);
-      if (made.provisional !== undefined) provisional.set(made.provisional.transaction_id, made.provisional);
+      if (made.provisional !== undefined)
+        provisional.set(made.provisional.transaction_id, made.provisional);
       const calls = byLane.get(made.lane);
       if (calls === undefined) byLane.set(made.lane, [made.call]);
       else calls.push(made.call);
@@ -125,7 +153,12 @@ export function createConversionIngest(deps: ConversionDeps) {
       [...byLane].map(([lane, calls]) => {
         const writer = deps.lanes[lane];
         if (writer === undefined) throw new Error(`no lane ${lane}`);
-        return writer.submit({ chunk: { chunkId, openedAtMs }, catalogueVersion, calls, onCommitted: deps.onCommitted });
+        return writer.submit({
+          chunk: { chunkId, openedAtMs },
+          catalogueVersion,
+          calls,
+          onCommitted: deps.onCommitted,
+        });
       }),
     );
     return { kind: 'stored' };

@@ -10,8 +10,11 @@ interface FlatCountry {
 
 export async function openCountryReader(): Promise<CountryReader> {
   const require = createRequire(import.meta.url);
-  const file = require.resolve('@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb');
-  const reader = await maxmind.open<CountryResponse & FlatCountry>(file, { cache: { max: 50_000 } });
+  const file =
+    require.resolve('@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb');
+  const reader = await maxmind.open<CountryResponse & FlatCountry>(file, {
+    cache: { max: 50_000 },
+  });
   return (ip) => {
     if (ip === '' || !maxmind.validate(ip)) return '';
     const found = reader.get(ip);

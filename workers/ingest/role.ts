@@ -57,7 +57,10 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
   let codec: { readonly version: number; readonly codec: ClickIdCodec } | undefined;
   function codecOf(snapshot: CatalogueSnapshot): ClickIdCodec {
     if (codec?.version !== snapshot.version) {
-      codec = { version: snapshot.version, codec: createClickIdCodec(snapshot.state.click_id_keys) };
+      codec = {
+        version: snapshot.version,
+        codec: createClickIdCodec(snapshot.state.click_id_keys),
+      };
     }
     return codec.codec;
   }
@@ -162,9 +165,19 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
 
   const heartbeat = setInterval(() => {
     const beat = { role: 'worker', pid: globalThis.process.pid, atMs: clock(), ...counters };
-    redis.hset(keys.heartbeats, `worker-${globalThis.process.pid}`, JSON.stringify(beat)).catch(() => undefined);
+    redis
+      .hset(keys.heartbeats, `worker-${globalThis.process.pid}`, JSON.stringify(beat))
+      .catch(() => undefined);
   }, HEARTBEAT_MS);
-  const maintenance = startMaintenance({ redis, keys, clickhouse, store, ingestConversions, clock, logger });
+  const maintenance = startMaintenance({
+    redis,
+    keys,
+    clickhouse,
+    store,
+    ingestConversions,
+    clock,
+    logger,
+  });
   logger.info({ lanes: LANE_COUNT }, 'worker consumes');
 
   return {

@@ -17,17 +17,34 @@ export interface Enrichment {
 
 const NUMBERS = [1, 2, 3, 4, 5] as const;
 
-function clientColumns(enrichment: Enrichment, ip: string, userAgent: string, referer: string): Row {
+function clientColumns(
+  enrichment: Enrichment,
+  ip: string,
+  userAgent: string,
+  referer: string,
+): Row {
   const device = enrichment.device(userAgent);
   return [ip, userAgent, referer, enrichment.country(ip), device.device, device.os, device.browser];
 }
 
 function chunkColumns(header: ChunkHeader, chunkHits: number, blockTimeS: number): Row {
-  return [header.chunkId, timeText(header.openedAtMs), chunkHits, header.catalogueVersion, blockTimeS];
+  return [
+    header.chunkId,
+    timeText(header.openedAtMs),
+    chunkHits,
+    header.catalogueVersion,
+    blockTimeS,
+  ];
 }
 
 /** The click's own time: that of its id, so that a look-up by id seeks; of an invalid click its receipt. */
-export function clickRow(hit: ClickHit, opened: OpenedClickId | undefined, chunk: Chunk, enrichment: Enrichment, blockTimeS: number): Row {
+export function clickRow(
+  hit: ClickHit,
+  opened: OpenedClickId | undefined,
+  chunk: Chunk,
+  enrichment: Enrichment,
+  blockTimeS: number,
+): Row {
   const body = parseBody(hit.body, hit.contentType);
   const parameters = hit.query === '' && body.readable ? body.parameters : parseQuery(hit.query);
   const sent = (name: string): string => parameters.get(name) ?? '';
@@ -63,7 +80,13 @@ export function clickRow(hit: ClickHit, opened: OpenedClickId | undefined, chunk
 }
 
 /** Country and device are the caller's, or for a promo conversion the address it named. */
-export function postbackRow(fields: PostbackFields, block: BlockColumns, header: ChunkHeader, chunkHits: number, enrichment: Enrichment): Row {
+export function postbackRow(
+  fields: PostbackFields,
+  block: BlockColumns,
+  header: ChunkHeader,
+  chunkHits: number,
+  enrichment: Enrichment,
+): Row {
   const client = clientColumns(enrichment, fields.ip, fields.user_agent, fields.referer);
   return [
     block.lane,

@@ -7,7 +7,10 @@ import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
 /** A replayed hit keeps its receipt time, and its id may be up to this much apart from it. */
 const TIME_SLACK_MS = 60_000;
 
-export async function findTransactions(clickhouse: ClickHouse, ids: ReadonlySet<string>): Promise<Map<string, StoredTransaction>> {
+export async function findTransactions(
+  clickhouse: ClickHouse,
+  ids: ReadonlySet<string>,
+): Promise<Map<string, StoredTransaction>> {
   const known = [...ids].filter((id) => msOfUuidV7(id) !== undefined);
   if (known.length === 0) return new Map();
   const times = known.map((id) => msOfUuidV7(id) ?? 0);

@@ -76,9 +76,18 @@ export async function replayLateClicks(deps: {
   let replayed = 0;
   for (const row of rows) {
     const hit = toHit(row);
-    const header = { chunkId: `replay-${row.hit_id}`, kind: 'conversions' as const, edgeNumber: 0, openedAtMs: row.hit_ms, catalogueVersion: version };
+    const header = {
+      chunkId: `replay-${row.hit_id}`,
+      kind: 'conversions' as const,
+      edgeNumber: 0,
+      openedAtMs: row.hit_ms,
+      catalogueVersion: version,
+    };
     const origin = { replayedFrom: row.hit_id, tokenVerifiedBefore: row.token_valid === 1 };
-    const outcome = await deps.ingestConversions({ header, hits: [hit] }, new Map([[hit.hitId, origin]]));
+    const outcome = await deps.ingestConversions(
+      { header, hits: [hit] },
+      new Map([[hit.hitId, origin]]),
+    );
     if (outcome.kind === 'stored') replayed += 1;
   }
   return replayed;

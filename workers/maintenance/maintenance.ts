@@ -39,7 +39,9 @@ export function startMaintenance(deps: {
 
   const timer = setInterval(() => {
     running ??= round()
-      .catch((error: unknown) => logger.warn({ error: messageOf(error) }, 'the periodic work failed; it is done again'))
+      .catch((error: unknown) =>
+        logger.warn({ error: messageOf(error) }, 'the periodic work failed; it is done again'),
+      )
       .finally(() => {
         running = undefined;
       });

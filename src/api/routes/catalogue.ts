@@ -38,7 +38,12 @@ const RESOURCES: readonly Resource[] = [
   { path: 'offers', kind: 'offers', schema: offerSchema, managed: [] },
   { path: 'goals', kind: 'goals', schema: goalSchema, managed: [] },
   { path: 'deployments', kind: 'deployments', schema: deploymentSchema, managed: [] },
-  { path: 'promo-codes', kind: 'promo_codes', schema: promoCodeSchema, managed: ['id', 'sequence'] },
+  {
+    path: 'promo-codes',
+    kind: 'promo_codes',
+    schema: promoCodeSchema,
+    managed: ['id', 'sequence'],
+  },
 ];
 const BULK_MAX = 1_000;
 const PAGE_MAX = 1_000;
@@ -53,18 +58,29 @@ function entitiesOf(state: CatalogueState, kind: EditableKind): Entity[] {
   return [...state[kind]] as unknown as Entity[];
 }
 
-function withEntities(state: CatalogueState, kind: EditableKind, entities: readonly Entity[]): CatalogueState {
+function withEntities(
+  state: CatalogueState,
+  kind: EditableKind,
+  entities: readonly Entity[],
+): CatalogueState {
   return { ...state, [kind]: entities };
 }
 
 /** Whether an entity exists for the asker. */
-function isInScope(state: CatalogueState, kind: EditableKind, entity: Entity, principal: Principal): boolean {
+function isInScope(
+  state: CatalogueState,
+  kind: EditableKind,
+  entity: Entity,
+  principal: Principal,
+): boolean {
   if (principal.role === 'manager') return true;
   if (principal.role === 'advertiser') {
     if (kind === 'advertisers') return entity['id'] === principal.advertiserId;
     if (kind === 'affiliates') return false;
     const offerId = kind === 'offers' ? entity['id'] : entity['offer_id'];
-    return state.offers.some((offer) => offer.id === offerId && offer.advertiser_id === principal.advertiserId);
+    return state.offers.some(
+      (offer) => offer.id === offerId && offer.advertiser_id === principal.advertiserId,
+    );
   }
   const mine = principal.affiliateId;
   if (kind === 'affiliates') return entity['id'] === mine;
@@ -73,17 +89,31 @@ function isInScope(state: CatalogueState, kind: EditableKind, entity: Entity, pr
   const offerId = kind === 'offers' ? entity['id'] : entity['offer_id'];
   const offer = state.offers.find(({ id }) => id === offerId);
   if (offer === undefined || offer.status !== 'active') return false;
-  return offer.availability === 'public' || state.deployments.some((d) => d.offer_id === offer.id && d.affiliate_id === mine && d.status === 'approved');
+  return (
+    offer.availability === 'public' ||
+    state.deployments.some(
+      (d) => d.offer_id === offer.id && d.affiliate_id === mine && d.status === 'approved',
+    )
+  );
 }
 
-const HIDDEN_FROM_AFFILIATE = ['revenue', 'caps', 'affiliate_caps', 'postback_ips', 'trafficback_url', 'sequence'];
+const HIDDEN_FROM_AFFILIATE = [
+  'revenue',
+  'caps',
+  'affiliate_caps',
+  'postback_ips',
+  'trafficback_url',
+  'sequence',
+];
 
 /** The entity as the asker may see it. A token is never shown. */
 function present(entity: Entity, principal: Principal): Entity {
   const { token, ...shown } = entity;
   const result: Entity = 'token' in entity ? { ...shown, has_token: token !== null } : shown;
   if (principal.role !== 'affiliate') return result;
-  return Object.fromEntries(Object.entries(result).filter(([name]) => !HIDDEN_FROM_AFFILIATE.includes(name)));
+  return Object.fromEntries(
+    Object.entries(result).filter(([name]) => !HIDDEN_FROM_AFFILIATE.includes(name)),
+  );
 }
 
 function invalid(faults: readonly Fault[]): Problem {
@@ -103,20 +133,41 @@ function nextId(entities: readonly Entity[]): number {
 /** What still refers to an entity, in words; '' when it may go. */
 function referencesTo(state: CatalogueState, kind: EditableKind, id: string): string {
   const number = Number(id);
-  const count = (name: string, items: readonly object[]): string => (items.length === 0 ? '' : `${items.length} ${name}`);
+  const count = (name: string, items: readonly object[]): string =>
+    items.length === 0 ? '' : `${items.length} ${name}`;
   const found =
     kind === 'advertisers'
-      ? [count('offers', state.offers.filter((offer) => offer.advertiser_id === number))]
+      ? [
+          count(
+            'offers',
+            state.offers.filter((offer) => offer.advertiser_id === number),
+          ),
+        ]
       : kind === 'affiliates'
         ? [
-            count('deployments', state.deployments.filter((d) => d.affiliate_id === number)),
-            count('promo codes', state.promo_codes.filter((p) => p.affiliate_id === number)),
+            count(
+              'deployments',
+              state.deployments.filter((d) => d.affiliate_id === number),
+            ),
+            count(
+              'promo codes',
+              state.promo_codes.filter((p) => p.affiliate_id === number),
+            ),
           ]
         : kind === 'offers'
           ? [
-              count('goals', state.goals.filter((goal) => goal.offer_id === number)),
-              count('deployments', state.deployments.filter((d) => d.offer_id === number)),
-              count('promo codes', state.promo_codes.filter((p) => p.offer_id === number)),
+              count(
+                'goals',
+                state.goals.filter((goal) => goal.offer_id === number),
+              ),
+              count(
+                'deployments',
+                state.deployments.filter((d) => d.offer_id === number),
+              ),
+              count(
+                'promo codes',
+                state.promo_codes.filter((p) => p.offer_id === number),
+              ),
             ]
           : [];
   return found.filter((part) => part !== '').join(', ');
@@ -128,8 +179,11 @@ export function registerCatalogueRoutes(app: FastifyInstance, context: ApiContex
     const { kind } = resource;
     const base = `/api/v1/${resource.path}`;
     const find = (state: CatalogueState, id: string, principal: Principal): Entity => {
-      const entity = entitiesOf(state, kind).find((candidate) => identityOf(kind, candidate) === id);
-      if (entity === undefined || !isInScope(state, kind, entity, principal)) throw notFound(`no ${resource.path} with the id ${id}`);
+      const entity = entitiesOf(state, kind).find(
+        (candidate) => identityOf(kind, candidate) === id,
+      );
+      if (entity === undefined || !isInScope(state, kind, entity, principal))
+        throw notFound(`no ${resource.path} with the id ${id}`);
       return entity;
     };
 
@@ -138,14 +192,22 @@ export function registerCatalogueRoutes(app: FastifyInstance, context: ApiContex
       const parameters = queryParameters(request);
       const { state } = await store.current();
       const limit = Math.min(PAGE_MAX, Number(parameters.get('limit')?.at(-1) ?? PAGE_MAX));
-      const offset = Number(Buffer.from(parameters.get('cursor')?.at(-1) ?? '', 'base64url').toString() || 0);
-      if (!Number.isInteger(limit) || limit < 1 || !Number.isInteger(offset)) throw badRequest('limit or cursor is not valid');
+      const offset = Number(
+        Buffer.from(parameters.get('cursor')?.at(-1) ?? '', 'base64url').toString() || 0,
+      );
+      if (!Number.isInteger(limit) || limit < 1 || !Number.isInteger(offset))
+        throw badRequest('limit or cursor is not valid');
       const filters = [...parameters].filter(([name]) => name !== 'limit' && name !== 'cursor');
       const rows = entitiesOf(state, kind)
         .filter((entity) => isInScope(state, kind, entity, principal))
-        .filter((entity) => filters.every(([name, values]) => values.includes(String(entity[name]))))
+        .filter((entity) =>
+          filters.every(([name, values]) => values.includes(String(entity[name]))),
+        )
         .map((entity) => present(entity, principal));
-      const next = offset + limit < rows.length ? Buffer.from(String(offset + limit)).toString('base64url') : null;
+      const next =
+        offset + limit < rows.length
+          ? Buffer.from(String(offset + limit)).toString('base64url')
+          : null;
       return { rows: rows.slice(offset, offset + limit), next_cursor: next };
     });
 
@@ -165,16 +227,32 @@ export function registerCatalogueRoutes(app: FastifyInstance, context: ApiContex
         const entities = entitiesOf(state, kind);
         if (kind === 'promo_codes') {
           const promo = parse(resource, sent) as unknown as PromoCode;
-          const taken = state.promo_codes.some((other) => other.offer_id === promo.offer_id && other.code.toLowerCase() === promo.code.toLowerCase());
-          if (taken) throw new Problem(409, 'Conflict', 'the offer already has this code', [{ field: 'code', message: 'the offer already has this code' }]);
+          const taken = state.promo_codes.some(
+            (other) =>
+              other.offer_id === promo.offer_id &&
+              other.code.toLowerCase() === promo.code.toLowerCase(),
+          );
+          if (taken)
+            throw new Problem(409, 'Conflict', 'the offer already has this code', [
+              { field: 'code', message: 'the offer already has this code' },
+            ]);
           const merged = mergePromoCodes(state.promo_codes, [promo]);
           made = merged.at(-1) as unknown as Entity;
           return { ...state, promo_codes: merged };
         }
-        const draft = principal.role === 'affiliate' ? requestDeployment(state, sent, principal.affiliateId) : sent;
-        made = parse(resource, kind === 'deployments' || draft['id'] !== undefined ? draft : { ...draft, id: nextId(entities) });
+        const draft =
+          principal.role === 'affiliate'
+            ? requestDeployment(state, sent, principal.affiliateId)
+            : sent;
+        made = parse(
+          resource,
+          kind === 'deployments' || draft['id'] !== undefined
+            ? draft
+            : { ...draft, id: nextId(entities) },
+        );
         const id = identityOf(kind, made);
-        if (entities.some((entity) => identityOf(kind, entity) === id)) throw new Problem(409, 'Conflict', `${resource.path} ${id} exists already`);
+        if (entities.some((entity) => identityOf(kind, entity) === id))
+          throw new Problem(409, 'Conflict', `${resource.path} ${id} exists already`);
         return withEntities(state, kind, [...entities, made]);
       }, principal.name);
       return reply.status(201).send(present(made, principal));
@@ -187,10 +265,17 @@ export function registerCatalogueRoutes(app: FastifyInstance, context: ApiContex
       await store.change((state) => {
         const held = find(state, request.params.id, principal);
         const managed = Object.fromEntries(resource.managed.map((name) => [name, held[name]]));
-        const own = Object.fromEntries(Object.entries(held).filter(([name]) => !resource.managed.includes(name)));
+        const own = Object.fromEntries(
+          Object.entries(held).filter(([name]) => !resource.managed.includes(name)),
+        );
         made = { ...parse(resource, { ...own, ...sent }), ...managed };
-        if (identityOf(kind, made) !== request.params.id) throw invalid([{ field: 'id', message: 'an id never changes' }]);
-        return withEntities(state, kind, entitiesOf(state, kind).map((entity) => (entity === held ? made : entity)));
+        if (identityOf(kind, made) !== request.params.id)
+          throw invalid([{ field: 'id', message: 'an id never changes' }]);
+        return withEntities(
+          state,
+          kind,
+          entitiesOf(state, kind).map((entity) => (entity === held ? made : entity)),
+        );
       }, principal.name);
       return present(made, principal);
     });
@@ -200,8 +285,13 @@ export function registerCatalogueRoutes(app: FastifyInstance, context: ApiContex
       await store.change((state) => {
         const held = find(state, request.params.id, principal);
         const references = referencesTo(state, kind, request.params.id);
-        if (references !== '') throw new Problem(409, 'Conflict', `still referred to by ${references}`);
-        return withEntities(state, kind, entitiesOf(state, kind).filter((entity) => entity !== held));
+        if (references !== '')
+          throw new Problem(409, 'Conflict', `still referred to by ${references}`);
+        return withEntities(
+          state,
+          kind,
+          entitiesOf(state, kind).filter((entity) => entity !== held),
+        );
       }, principal.name);
       return reply.status(204).send();
     });
@@ -209,8 +299,11 @@ export function registerCatalogueRoutes(app: FastifyInstance, context: ApiContex
 
   app.post('/api/v1/promo-codes/bulk', async (request) => {
     const principal = requireManager(request);
-    const sent: unknown = Array.isArray(request.body) ? request.body : asRecord(request.body)['items'];
-    if (!Array.isArray(sent) || sent.length < 1 || sent.length > BULK_MAX) throw badRequest(`send {"items": [1 to ${BULK_MAX} promo codes]}`);
+    const sent: unknown = Array.isArray(request.body)
+      ? request.body
+      : asRecord(request.body)['items'];
+    if (!Array.isArray(sent) || sent.length < 1 || sent.length > BULK_MAX)
+      throw badRequest(`send {"items": [1 to ${BULK_MAX} promo codes]}`);
     let results: Entity[] = [];
     await store.change((state) => {
       let codes = state.promo_codes;
@@ -229,22 +322,31 @@ export function registerCatalogueRoutes(app: FastifyInstance, context: ApiContex
   });
 }
 
-function refusePromo(state: CatalogueState, codes: readonly PromoCode[], promo: z.infer<typeof promoCodeSchema>): Fault | undefined {
+function refusePromo(
+  state: CatalogueState,
+  codes: readonly PromoCode[],
+  promo: z.infer<typeof promoCodeSchema>,
+): Fault | undefined {
   const code = promo.code.toLowerCase();
-  if (!state.offers.some(({ id }) => id === promo.offer_id)) return { field: 'offer_id', message: `no offer has the id ${promo.offer_id}` };
-  if (!state.affiliates.some(({ id }) => id === promo.affiliate_id)) return { field: 'affiliate_id', message: `no affiliate has the id ${promo.affiliate_id}` };
+  if (!state.offers.some(({ id }) => id === promo.offer_id))
+    return { field: 'offer_id', message: `no offer has the id ${promo.offer_id}` };
+  if (!state.affiliates.some(({ id }) => id === promo.affiliate_id))
+    return { field: 'affiliate_id', message: `no affiliate has the id ${promo.affiliate_id}` };
   const same = codes.filter((other) => other.code.toLowerCase() === code);
   const other = same.find(({ affiliate_id }) => affiliate_id !== promo.affiliate_id);
-  if (other !== undefined) return { field: 'code', message: `the code belongs to affiliate ${other.affiliate_id}` };
-  if (same.some(({ offer_id }) => offer_id === promo.offer_id)) return { field: 'code', message: 'the offer already has this code' };
-  if (promo.start_date !== null && promo.end_date !== null && promo.end_date < promo.start_date) return { field: 'end_date', message: 'is before the start date' };
+  if (other !== undefined)
+    return { field: 'code', message: `the code belongs to affiliate ${other.affiliate_id}` };
+  if (same.some(({ offer_id }) => offer_id === promo.offer_id))
+    return { field: 'code', message: 'the offer already has this code' };
+  if (promo.start_date !== null && promo.end_date !== null && promo.end_date < promo.start_date)
+    return { field: 'end_date', message: 'is before the start date' };
   return undefined;
 }
 
 /** An affiliate may ask for a by-request offer; a manager approves it. */
 function requestDeployment(state: CatalogueState, sent: Entity, affiliateId: number): Entity {
   const offer = state.offers.find(({ id }) => id === sent['offer_id']);
-  if (offer === undefined || offer.status !== 'active' || offer.availability !== 'by_request') throw notFound('no such offer to ask for');
+  if (offer === undefined || offer.status !== 'active' || offer.availability !== 'by_request')
+    throw notFound('no such offer to ask for');
   return { offer_id: offer.id, affiliate_id: affiliateId, status: 'pending' };
 }
-

@@ -58,7 +58,10 @@ function hitOf(row: Row): ConversionHit {
   };
 }
 
-async function findClick(context: ApiContext, clickId: string): Promise<{ row: Row; stored: StoredClick } | undefined> {
+async function findClick(
+  context: ApiContext,
+  clickId: string,
+): Promise<{ row: Row; stored: StoredClick } | undefined> {
   if (clickId === '') return undefined;
   const [row] = await context.clickhouse.query<Row>(
     'SELECT *, toUnixTimestamp64Milli(click_time) AS click_ms FROM clicks WHERE click_id = {id:String} LIMIT 1',
@@ -84,15 +87,29 @@ async function findClick(context: ApiContext, clickId: string): Promise<{ row: R
   };
 }
 
-async function traceRow(context: ApiContext, row: Row, click: StoredClick | undefined): Promise<readonly TracedCheck[]> {
+async function traceRow(
+  context: ApiContext,
+  row: Row,
+  click: StoredClick | undefined,
+): Promise<readonly TracedCheck[]> {
   const snapshot = await context.store.at(Number(row['catalogue_version']));
   const codec = createClickIdCodec(snapshot.state.click_id_keys);
-  const call = decodeCall(hitOf(row), { replayedFrom: text(row, 'replayed_from'), tokenVerifiedBefore: row['token_valid'] === 1 });
+  const call = decodeCall(hitOf(row), {
+    replayedFrom: text(row, 'replayed_from'),
+    tokenVerifiedBefore: row['token_valid'] === 1,
+  });
   const lookups = lookupsOf(call, snapshot, codec);
   const pending = row['click_pending'] === 1;
-  const answer: ClickAnswer = lookups.clickId === '' ? 'not-asked' : pending ? 'pending' : (click ?? 'unknown');
+  const answer: ClickAnswer =
+    lookups.clickId === '' ? 'not-asked' : pending ? 'pending' : (click ?? 'unknown');
   const transactions = await findTransactions(context.clickhouse, new Set([lookups.transactionId]));
-  const traced = traceCall({ call, snapshot, codec, click: answer, transaction: transactions.get(lookups.transactionId) });
+  const traced = traceCall({
+    call,
+    snapshot,
+    codec,
+    click: answer,
+    transaction: transactions.get(lookups.transactionId),
+  });
   const verdict = text(row, 'verdict');
   if (!isVerdictSlug(verdict)) return traced.checks;
   return [...traced.checks, ...traceGate(traced.judged, verdict, text(row, 'detail'))];
@@ -102,7 +119,10 @@ async function explainRow(context: ApiContext, row: Row): Promise<Row> {
   const click = await findClick(context, row['click_time'] === null ? '' : text(row, 'click_id'));
   const transactions = await context.clickhouse.query<Row>(
     'SELECT * FROM transactions WHERE transaction_id IN ({own:String}, {blocking:String}) LIMIT 10',
-    { own: text(row, 'transaction_id') || '-', blocking: text(row, 'blocking_transaction_id') || '-' },
+    {
+      own: text(row, 'transaction_id') || '-',
+      blocking: text(row, 'blocking_transaction_id') || '-',
+    },
   );
   const events = await context.clickhouse.query<Row>(
     'SELECT * FROM transaction_events WHERE transaction_id = {id:String} ORDER BY hit_time LIMIT 100',
@@ -118,7 +138,19 @@ async function explainRow(context: ApiContext, row: Row): Promise<Row> {
     hint: row['hint'],
     blocking_transaction_id: row['blocking_transaction_id'],
     request: Object.fromEntries(
-      ['endpoint', 'method', 'path', 'query', 'body', 'content_type', 'cookies', 'ip', 'user_agent', 'referer', 'channel'].map((name) => [name, row[name]]),
+      [
+        'endpoint',
+        'method',
+        'path',
+        'query',
+        'body',
+        'content_type',
+        'cookies',
+        'ip',
+        'user_agent',
+        'referer',
+        'channel',
+      ].map((name) => [name, row[name]]),
     ),
     catalogue_version: row['catalogue_version'],
     checks: await traceRow(context, row, click?.stored),
@@ -129,7 +161,12 @@ async function explainRow(context: ApiContext, row: Row): Promise<Row> {
   };
 }
 
-export async function explain(context: ApiContext, principal: Principal, key: string, id: string): Promise<Row> {
+export async function explain(
+  context: ApiContext,
+  principal: Principal,
+  key: string,
+  id: string,
+): Promise<Row> {
   const condition = KEYS.get(key);
   if (condition === undefined) throw badRequest(`name one of ${[...KEYS.keys()].join(', ')}`);
   const tenant = tenantCondition(principal);
@@ -138,17 +175,30 @@ export async function explain(context: ApiContext, principal: Principal, key: st
      WHERE ${condition} AND ${tenant} ORDER BY hit_time LIMIT ${CALLS_MAX}`,
     { id },
   );
-  const clicks = key === 'click_id' || key === 'hit_id'
-    ? await context.clickhouse.query<Row>(
-        `SELECT * EXCEPT (chunk_time, chunk_hits, block_time) FROM click_log WHERE ${key} = {id:String} AND ${tenant} LIMIT 10`,
-        { id },
-      )
-    : [];
-  if (rows.length === 0 && clicks.length === 0) throw notFound(`nothing is stored under ${key} ${id}`);
+  const clicks =
+    key === 'click_id' || key === 'hit_id'
+      ? await context.clickhouse.query<Row>(
+          `SELECT * EXCEPT (chunk_time, chunk_hits, block_time) FROM click_log WHERE ${key} = {id:String} AND ${tenant} LIMIT 10`,
+          { id },
+        )
+      : [];
+  if (rows.length === 0 && clicks.length === 0)
+    throw notFound(`nothing is stored under ${key} ${id}`);
   const explained: Row[] = [];
   for (const row of rows) explained.push(await explainRow(context, row));
   const [first] = explained;
-  return { ...(first ?? { hit_id: clicks[0]?.['hit_id'], verdict: clicks[0]?.['verdict'], verdict_code: clicks[0]?.['verdict_code'], detail: clicks[0]?.['detail'], checks: [], click: clicks[0] }), calls: explained, clicks };
+  return {
+    ...(first ?? {
+      hit_id: clicks[0]?.['hit_id'],
+      verdict: clicks[0]?.['verdict'],
+      verdict_code: clicks[0]?.['verdict_code'],
+      detail: clicks[0]?.['detail'],
+      checks: [],
+      click: clicks[0],
+    }),
+    calls: explained,
+    clicks,
+  };
 }
 
 function testHit(url: URL, ip: string): ConversionHit {
@@ -172,7 +222,12 @@ function testHit(url: URL, ip: string): ConversionHit {
   };
 }
 
-async function judgeNow(context: ApiContext, principal: Principal, url: URL, ip: string): Promise<Row> {
+async function judgeNow(
+  context: ApiContext,
+  principal: Principal,
+  url: URL,
+  ip: string,
+): Promise<Row> {
   const snapshot: CatalogueSnapshot = await context.store.current();
   const codec = createClickIdCodec(snapshot.state.click_id_keys);
   const call = decodeCall(testHit(url, ip));
@@ -180,7 +235,13 @@ async function judgeNow(context: ApiContext, principal: Principal, url: URL, ip:
   const click = await findClick(context, lookups.clickId);
   const answer: ClickAnswer = lookups.clickId === '' ? 'not-asked' : (click?.stored ?? 'unknown');
   const transactions = await findTransactions(context.clickhouse, new Set([lookups.transactionId]));
-  const traced = traceCall({ call, snapshot, codec, click: answer, transaction: transactions.get(lookups.transactionId) });
+  const traced = traceCall({
+    call,
+    snapshot,
+    codec,
+    click: answer,
+    transaction: transactions.get(lookups.transactionId),
+  });
   let fields = traced.judged.kind === 'invalid' ? traced.judged.fields : undefined;
   if (traced.judged.kind === 'candidate') {
     const { item, request } = traced.judged;
@@ -198,7 +259,8 @@ async function judgeNow(context: ApiContext, principal: Principal, url: URL, ip:
     if (reply !== undefined) fields = settleCall(item, request, reply);
   }
   if (fields === undefined) throw notFound('the gate gave no answer');
-  if (principal.role === 'advertiser' && fields.advertiser_id !== principal.advertiserId) throw notFound('the call belongs to no offer of yours');
+  if (principal.role === 'advertiser' && fields.advertiser_id !== principal.advertiserId)
+    throw notFound('the call belongs to no offer of yours');
   return {
     verdict_code: fields.verdict_code,
     verdict: fields.verdict,
@@ -223,7 +285,9 @@ export function registerExplainRoutes(app: FastifyInstance, context: ApiContext)
     tenantCondition(principal);
     const url = request.body?.url;
     if (typeof url !== 'string' || !URL.canParse(url, 'http://tracker')) {
-      throw badRequest('send {"url": "https://…/track/…"}', [{ field: 'url', message: 'must be the URL of a postback or pixel' }]);
+      throw badRequest('send {"url": "https://…/track/…"}', [
+        { field: 'url', message: 'must be the URL of a postback or pixel' },
+      ]);
     }
     return judgeNow(context, principal, new URL(url, 'http://tracker'), request.ip);
   });

@@ -1,7 +1,13 @@
 /** `/api/v1/reports/…`: pages as JSON, whole files as CSV, NDJSON or Parquet, streamed from ClickHouse. */
 import { Transform } from 'node:stream';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { buildReport, buildStatistics, ReportRefused, type BuiltQuery, type ReportParameters } from '../../reports/query.ts';
+import {
+  buildReport,
+  buildStatistics,
+  ReportRefused,
+  type BuiltQuery,
+  type ReportParameters,
+} from '../../reports/query.ts';
 import type { Principal } from '../../reports/principal.ts';
 import { principalOf, queryParameters, type ApiContext } from '../context.ts';
 import { badRequest, forbidden } from '../problem.ts';
@@ -16,9 +22,16 @@ const FORMULA_START = "'[=+\\\\-@\\t\\r]'";
 
 type Row = Record<string, unknown>;
 
-function build(name: string, parameters: ReportParameters, principal: Principal, whole: boolean): BuiltQuery {
+function build(
+  name: string,
+  parameters: ReportParameters,
+  principal: Principal,
+  whole: boolean,
+): BuiltQuery {
   try {
-    return name === 'statistics' ? buildStatistics(parameters, principal) : buildReport(name, parameters, principal, whole);
+    return name === 'statistics'
+      ? buildStatistics(parameters, principal)
+      : buildReport(name, parameters, principal, whole);
   } catch (error) {
     if (!(error instanceof ReportRefused)) throw error;
     if (error.forbidden) throw forbidden(error.message);
@@ -35,7 +48,13 @@ function harmlessCsv(sql: string, columns: readonly string[]): string {
   return `SELECT ${cells.join(', ')} FROM (${sql})`;
 }
 
-async function sendFile(context: ApiContext, reply: FastifyReply, name: string, built: BuiltQuery, file: string): Promise<FastifyReply> {
+async function sendFile(
+  context: ApiContext,
+  reply: FastifyReply,
+  name: string,
+  built: BuiltQuery,
+  file: string,
+): Promise<FastifyReply> {
   const target = FILES.get(file);
   if (target === undefined) throw badRequest('format must be json, csv, ndjson or parquet');
   const csv = file === 'csv';
@@ -45,7 +64,9 @@ async function sendFile(context: ApiContext, reply: FastifyReply, name: string, 
     query_params: { ...built.parameters },
     clickhouse_settings: { wait_end_of_query: 0 },
   });
-  void reply.header('content-type', target.type).header('content-disposition', `attachment; filename="${name}.${file}"`);
+  void reply
+    .header('content-type', target.type)
+    .header('content-disposition', `attachment; filename="${name}.${file}"`);
   if (!csv) return reply.send(result.stream);
   let headed = false;
   const header = `${built.columns.join(',')}\n`;
@@ -62,11 +83,15 @@ async function sendFile(context: ApiContext, reply: FastifyReply, name: string, 
   return reply.send(result.stream.pipe(withHeader));
 }
 
-async function sendPage(context: ApiContext, built: BuiltQuery): Promise<{ rows: Row[]; next_cursor: string | null }> {
+async function sendPage(
+  context: ApiContext,
+  built: BuiltQuery,
+): Promise<{ rows: Row[]; next_cursor: string | null }> {
   const rows = await context.clickhouse.query<Row>(built.sql, built.parameters);
   const page = rows.slice(0, built.limit);
   const last = page.at(-1);
-  const next_cursor = rows.length > built.limit && last !== undefined ? built.cursorAfter(last) : null;
+  const next_cursor =
+    rows.length > built.limit && last !== undefined ? built.cursorAfter(last) : null;
   return { rows: page.map(({ sort_key: _, ...row }) => row), next_cursor };
 }
 

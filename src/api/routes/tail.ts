@@ -4,7 +4,18 @@ import type { Principal } from '../../reports/principal.ts';
 import { principalOf, queryParameters, type ApiContext } from '../context.ts';
 import { badRequest, forbidden } from '../problem.ts';
 
-const FILTERS = new Set(['offer_id', 'goal_id', 'affiliate_id', 'advertiser_id', 'verdict', 'verdict_code', 'ip', 'channel', 'endpoint', 'click_id']);
+const FILTERS = new Set([
+  'offer_id',
+  'goal_id',
+  'affiliate_id',
+  'advertiser_id',
+  'verdict',
+  'verdict_code',
+  'ip',
+  'channel',
+  'endpoint',
+  'click_id',
+]);
 const HEARTBEAT_MS = 15_000;
 /** Bytes that may wait for a reader; beyond, events are dropped for it. */
 const BUFFER_BYTES_MAX = 1024 * 1024;
@@ -19,10 +30,16 @@ export function registerTailRoutes(app: FastifyInstance, context: ApiContext): v
     const principal = principalOf(request);
     if (principal.role === 'affiliate') throw forbidden('the tail is for managers and advertisers');
     const filters = queryParameters(request);
-    for (const name of filters.keys()) if (!FILTERS.has(name)) throw badRequest(`${name} is no filter: use ${[...FILTERS].join(', ')}`);
+    for (const name of filters.keys())
+      if (!FILTERS.has(name))
+        throw badRequest(`${name} is no filter: use ${[...FILTERS].join(', ')}`);
     const subscriber = context.createSubscriber();
     reply.hijack();
-    reply.raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', connection: 'keep-alive' });
+    reply.raw.writeHead(200, {
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      connection: 'keep-alive',
+    });
     reply.raw.write(': listening\n\n');
     subscriber.on('message', (_channel: string, lines: string) => {
       for (const line of lines.split('\n')) {
