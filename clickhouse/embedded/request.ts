@@ -135,7 +135,7 @@ function credentials(request: IncomingMessage, url: URL): { user: string; passwo
 
 function encodingOf(request: IncomingMessage, url: URL): 'gzip' | 'deflate' | undefined {
   if (url.searchParams.get('enable_http_compression') !== '1') return undefined;
-  const accepted = String(request.headers['accept-encoding'] ?? '');
+  const accepted = [request.headers['accept-encoding'] ?? []].flat().join(',');
   return accepted.includes('gzip') ? 'gzip' : accepted.includes('deflate') ? 'deflate' : undefined;
 }
 

@@ -43,28 +43,22 @@ export async function createApiServer(context: ApiContext): Promise<FastifyInsta
         { path: request.url.split('?', 1)[0], error: messageOf(error) },
         'a request failed',
       );
-    return reply
-      .status(problem.status)
-      .type('application/problem+json')
-      .send({
-        type: 'about:blank',
-        title: problem.title,
-        status: problem.status,
-        detail: problem.message,
-        errors: problem.errors,
-      });
+    return reply.status(problem.status).type('application/problem+json').send({
+      type: 'about:blank',
+      title: problem.title,
+      status: problem.status,
+      detail: problem.message,
+      errors: problem.errors,
+    });
   });
   app.setNotFoundHandler((_request, reply) =>
-    reply
-      .status(404)
-      .type('application/problem+json')
-      .send({
-        type: 'about:blank',
-        title: 'Not Found',
-        status: 404,
-        detail: 'no such path',
-        errors: [],
-      }),
+    reply.status(404).type('application/problem+json').send({
+      type: 'about:blank',
+      title: 'Not Found',
+      status: 404,
+      detail: 'no such path',
+      errors: [],
+    }),
   );
   await app.register(swagger, {
     openapi: {

@@ -54,7 +54,7 @@ export interface CatalogueStore {
   /** The newest stored state. */
   current(): Promise<CatalogueSnapshot>;
   /** The state of a version; cached. Throws CATALOGUE_UNKNOWN_VERSION when the log does not hold it yet. */
-  at(version: number): Promise<CatalogueSnapshot>;
+  readonly at: (version: number) => Promise<CatalogueSnapshot>;
   /**
    * Applies `edit` to the newest state, validates the whole, stores it as the next version, publishes it. All or
    * nothing; repeats `edit` when another writer was faster. Throws CatalogueFaults. With `dryRun` nothing is stored.

@@ -29,7 +29,7 @@ async function sql(query: string): Promise<Row[]> {
 async function api(path: string, init: RequestInit = {}): Promise<{ status: number; body: Row }> {
   const response = await fetch(`${sluice.apiUrl}${path}`, {
     ...init,
-    headers: { authorization: `Bearer ${sluice.adminKey}`, ...init.headers },
+    headers: { authorization: `Bearer ${sluice.adminKey}`, 'content-type': 'application/json' },
   });
   const text = await response.text();
   return { status: response.status, body: text === '' ? {} : (JSON.parse(text) as Row) };

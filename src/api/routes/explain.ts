@@ -251,7 +251,7 @@ async function judgeNow(
       keys: context.keys,
       lane,
       log: createLaneLog(context.clickhouse, lane),
-      snapshotAt: context.store.at,
+      snapshotAt: (version) => context.store.at(version),
       clock: Date.now,
       logger: context.logger,
     });
