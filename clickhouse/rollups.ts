@@ -22,7 +22,7 @@ async function dirtyHours(clickhouse: ClickHouse): Promise<number[]> {
        SELECT toStartOfHour(if(row_kind = 'change',
            fromUnixTimestamp64Milli(reinterpretAsInt64(reverse(unhex(substring(replaceAll(transaction_id, '-', ''), 1, 12)))), 'UTC'),
            hit_time)) AS hour, max(block_time) AS written FROM postback_log
-         WHERE block_time >= toDateTime(greatest(0, computed_s - 60)) GROUP BY hour)
+         WHERE block_time >= toDateTime(greatest(0, computed_s - 60)) GROUP BY hour) AS touched
      LEFT JOIN (SELECT hour, max(computed_at) AS computed FROM statistics_hourly_generations GROUP BY hour) AS done USING (hour)
      GROUP BY hour HAVING max(written) + ${SETTLE_S} >= max(done.computed)
      ORDER BY hour LIMIT ${HOURS_A_ROUND}`,
