@@ -1,0 +1,121 @@
+/**
+ * The gate's rules as a plain model, written from CONTRACT.md ("Verdicts") alone: lists and loops, no indexes, no Lua,
+ * no bucket code of the product (it has its own calendar). Slow and obvious.
+ */
+import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
+
+interface Accepted {
+  readonly request: GateRequest;
+}
+
+/** Calendar label of an instant in a zone; two instants are in one period exactly when their labels are equal. */
+function label(period: string, zone: string, ms: number): string {
+  if (period === 'ever' || period === 'total') return 'ever';
+  const parts = new Intl.DateTimeFormat('en-CA', {
+    timeZone: zone,
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    hourCycle: 'h23',
+    timeZoneName: 'longOffset',
+  }).formatToParts(ms);
+  const get = (type: string): string => parts.find((part) => part.type === type)?.value ?? '';
+  const date = `${get('year')}-${get('month')}-${get('day')}`;
+  if (period === 'hour') return `${date} ${get('hour')} ${get('timeZoneName')}`;
+  if (period === 'day' || period === 'daily') return date;
+  if (period === 'month' || period === 'monthly') return date.slice(0, 7);
+  const noon = new Date(`${date}T12:00:00Z`);
+  const monday = new Date(noon.getTime() - ((noon.getUTCDay() + 6) % 7) * 86_400_000);
+  return `week of ${monday.toISOString().slice(0, 10)}`;
+}
+
+export function createGateModel() {
+  const accepted: Accepted[] = [];
+
+  function capReply(request: GateRequest): GateReply | undefined {
+    const { rules } = request;
+    const scopes = [
+      ['goal', rules.caps, (): boolean => true],
+      [
+        'affiliate',
+        rules.affiliateCaps,
+        (other: GateRequest): boolean => other.affiliateId === request.affiliateId,
+      ],
+    ] as const;
+    for (const [scope, caps, belongs] of scopes) {
+      for (const period of ['daily', 'monthly', 'total'] as const) {
+        const limit = caps?.[period] ?? null;
+        if (limit === null) continue;
+        const counted = accepted.filter(
+          ({ request: other }) =>
+            other.goalId === request.goalId &&
+            belongs(other) &&
+            label(period, rules.timezone, other.hitTimeMs) ===
+              label(period, rules.timezone, request.hitTimeMs),
+        );
+        if (counted.length >= limit) {
+          return {
+            kind: 'cap-reached',
+            scope,
+            period,
+            limit,
+            blockingTransactionId: counted.at(-1)?.request.hitId ?? '',
+          };
+        }
+      }
+    }
+    return undefined;
+  }
+
+  function decide(request: GateRequest): GateReply {
+    const { rules } = request;
+    const ofGoal = accepted
+      .map(({ request: other }) => other)
+      .filter((other) => other.goalId === request.goalId);
+    const ofClick = ofGoal.filter(
+      (other) => request.clickId !== '' && other.clickId === request.clickId,
+    );
+    if (request.mode !== 'create') {
+      if (request.targetTransactionId !== '')
+        return { kind: 'changed', transactionId: request.targetTransactionId };
+      const last = ofClick.at(-1);
+      if (last !== undefined) return { kind: 'changed', transactionId: last.hitId };
+      if (request.mode === 'change') return { kind: 'transaction-not-found' };
+    }
+    const [firstOfClick] = ofClick;
+    if (rules.oncePerClick && firstOfClick !== undefined) {
+      return { kind: 'rejected', code: 101, blockingTransactionId: firstOfClick.hitId };
+    }
+    const sameOrder = ofGoal.find(
+      (other) => request.orderId !== '' && other.orderId === request.orderId,
+    );
+    if (rules.uniqueOrderId && sameOrder !== undefined) {
+      return { kind: 'rejected', code: 122, blockingTransactionId: sameOrder.hitId };
+    }
+    const window = rules.uniqueIpWindow;
+    if (window !== null && request.uniqueIp !== '') {
+      const sameIp = accepted.find(
+        ({ request: other }) =>
+          other.offerId === request.offerId &&
+          other.uniqueIp === request.uniqueIp &&
+          label(window, rules.timezone, other.hitTimeMs) ===
+            label(window, rules.timezone, request.hitTimeMs),
+      );
+      if (sameIp !== undefined)
+        return { kind: 'rejected', code: 102, blockingTransactionId: sameIp.request.hitId };
+    }
+    if (rules.uniqueTrackId) {
+      const sameTrack = ofGoal.find((other) => other.trackId === request.trackId);
+      if (request.trackId === '') return { kind: 'rejected', code: 103, blockingTransactionId: '' };
+      if (sameTrack !== undefined)
+        return { kind: 'rejected', code: 103, blockingTransactionId: sameTrack.hitId };
+    }
+    const capped = capReply(request);
+    if (capped !== undefined) return capped;
+    accepted.push({ request });
+    return { kind: 'accepted' };
+  }
+
+  return { decide, accepted };
+}
