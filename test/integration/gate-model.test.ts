@@ -109,6 +109,14 @@ const step = fc.oneof(
       rules: offerRules,
     }),
   },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('goal' as const),
+      goal: fc.integer({ min: 0, max: 3 }),
+      rules: goalRules,
+    }),
+  },
 );
 const history = fc.record({
   offers: fc.tuple(offerRules, offerRules),
@@ -153,6 +161,7 @@ async function replay(given: History): Promise<void> {
     [4, given.offers[0]],
     [8, given.offers[1]],
   ]);
+  const goals = [...given.goals];
   const memory = createLog();
   const snapshot = createCatalogueSnapshot(EMPTY_CATALOGUE);
   const workers: LaneState[] = [0, 1, 2].map(() =>
@@ -179,7 +188,7 @@ async function replay(given: History): Promise<void> {
     if (asked === undefined) throw new Error('no call');
     const offer = rules.get(asked.offer) ?? given.offers[0];
     const goalId = asked.offer * 10 + asked.goal;
-    const goal = given.goals[(asked.offer === 4 ? 0 : 2) + asked.goal - 1] ?? given.goals[0];
+    const goal = goals[(asked.offer === 4 ? 0 : 2) + asked.goal - 1] ?? given.goals[0];
     const gateRules: GateRules = {
       oncePerClick: goal.once,
       uniqueOrderId: goal.order,
@@ -201,8 +210,7 @@ async function replay(given: History): Promise<void> {
       trackId: asked.track,
       uniqueIp: asked.ip,
       rules: gateRules,
-      // fast-check's constants lose their literal types in the record.
-      mode: asked.mode as GateRequest['mode'],
+      mode: asked.mode,
       targetTransactionId: '',
       targetInBlock: false,
     };
@@ -211,6 +219,8 @@ async function replay(given: History): Promise<void> {
   for (const made of given.steps) {
     if (made.kind === 'rules') {
       rules.set(made.offer, made.rules);
+    } else if (made.kind === 'goal') {
+      goals[made.goal] = made.rules;
     } else if (made.kind === 'lose') {
       const all = await names();
       if (made.how === 'mark') {
