@@ -1,0 +1,25 @@
+# Production image: one image, the role is the command. Not run by the project's own tests, which parse it only.
+FROM node:20-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm install --no-save --no-audit --no-fund
+COPY tsconfig.json tsconfig.build.json ./
+COPY src src
+COPY workers workers
+COPY clickhouse clickhouse
+RUN node_modules/.bin/tsc -p tsconfig.build.json && npm prune --omit=dev
+
+FROM node:20-bookworm-slim
+WORKDIR /app
+ENV NODE_ENV=production SLUICE_DATA_DIR=/data
+RUN mkdir /data && chown node:node /data
+COPY --from=build --chown=node:node /app/node_modules node_modules
+COPY --from=build --chown=node:node /app/dist dist
+COPY --chown=node:node package.json ./
+COPY --chown=node:node workers workers
+COPY --chown=node:node clickhouse clickhouse
+COPY --chown=node:node demo demo
+USER node
+VOLUME /data
+ENTRYPOINT ["node", "dist/src/cli/main.js"]
+CMD ["edge"]

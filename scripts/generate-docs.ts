@@ -1,0 +1,86 @@
+/** Writes the documents that follow from code: verdicts and SQL columns. A test fails when they are stale. `npm run docs`. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { projectPath } from '../src/project-root.ts';
+import { VERDICTS } from '../src/domain/verdicts.ts';
+
+export function verdictsDocument(): string {
+  const rows = VERDICTS.map(({ code, slug, title }) => `| ${code} | \`${slug}\` | ${title} |`);
+  return `# Verdicts\n\nGenerated from \`src/domain/verdicts.ts\` by \`npm run docs\`. In which order checks run: \`src/domain/judge/checks.ts\`.\n\n| code | slug | title |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
+}
+
+interface Column {
+  readonly type: string;
+  readonly comment: string;
+}
+
+const migrations = projectPath('clickhouse', 'migrations');
+
+function columnsOf(file: string): Map<string, Column> {
+  const text = readFileSync(`${migrations}/${file}`, 'utf8');
+  const columns = [...text.matchAll(/^ {4}(\w+) (.+?) COMMENT '((?:[^']|'')*)',?$/gm)];
+  return new Map(
+    columns.map(([, name = '', type = '', comment = '']) => [
+      name,
+      { type, comment: comment.replaceAll("''", "'") },
+    ]),
+  );
+}
+
+/** Columns that views add or give another meaning. */
+const OWN: Readonly<Record<string, Column>> = {
+  previous_conv_status: { type: 'String', comment: 'The status before the change' },
+  kind: { type: 'String', comment: 'clicks or conversions' },
+  hits: { type: 'UInt32', comment: 'Hits the edge put into the chunk' },
+  rows: { type: 'UInt64', comment: 'Rows that are stored' },
+  complete: { type: 'UInt8', comment: '1: all hits are rows' },
+  stored_at: { type: "DateTime('UTC')", comment: 'When its last block was written' },
+  hour: { type: "DateTime('UTC')", comment: 'Hour of receipt, UTC' },
+  clicks: { type: 'UInt64', comment: 'Valid clicks' },
+  invalid_clicks: { type: 'UInt64', comment: 'Invalid clicks' },
+  conversions: { type: 'UInt64', comment: 'Conversions, whatever their status' },
+  approved: { type: 'UInt64', comment: 'Conversions with that status' },
+  pending: { type: 'UInt64', comment: 'Conversions with that status' },
+  rejected: { type: 'UInt64', comment: 'Conversions with that status' },
+  hold: { type: 'UInt64', comment: 'Conversions with that status' },
+  invalid_traffic: { type: 'UInt64', comment: 'Conversion calls that became nothing' },
+  profit: { type: 'Decimal(38, 4)', comment: 'revenue - payout' },
+};
+
+/** Output columns of a view: the names at the outermost SELECT, four spaces deep. */
+function viewColumns(sql: string): string[] {
+  const body = sql.slice(sql.indexOf('\nSELECT\n') + 8);
+  const list = body.slice(0, body.search(/\nFROM\b/));
+  return list
+    .split('\n')
+    .map((line) => /(\w+),?$/.exec(line.trim())?.[1] ?? '')
+    .filter((name) => name !== '');
+}
+
+export function sqlDocument(): string {
+  const clicks = columnsOf('0001_create_click_log.sql');
+  const postbacks = columnsOf('0002_create_postback_log.sql');
+  const sections = readdirSync(migrations)
+    .toSorted()
+    .flatMap((file) => {
+      const view = /^\d+_create_(\w+)_view\.sql$/.exec(file)?.[1];
+      if (view === undefined) return [];
+      const sql = readFileSync(`${migrations}/${file}`, 'utf8');
+      const purpose = /^-- (.*)$/m.exec(sql)?.[1] ?? '';
+      const base = view.includes('clicks') ? clicks : postbacks;
+      const rows = viewColumns(sql).map((name) => {
+        const column = (view === 'statistics_hourly' ? OWN[name] : undefined) ??
+          base.get(name) ??
+          OWN[name] ?? { type: '', comment: '' };
+        return `| \`${name}\` | ${column.type.replaceAll('|', '\\|')} | ${column.comment} |`;
+      });
+      return [
+        `## ${view}\n\n${purpose}\n\n| column | type | meaning |\n| --- | --- | --- |\n${rows.join('\n')}\n`,
+      ];
+    });
+  return `# SQL for analysts\n\nGenerated from the migrations by \`npm run docs\`. ClickHouse's HTTP port, database \`sluice\`, user \`analyst\` (read-only). Empty means '' for strings, 0 for ids\nand codes, NULL for times and money. Times are UTC.\n\n${sections.join('\n')}`;
+}
+
+if (process.argv[1]?.endsWith('generate-docs.ts') === true) {
+  writeFileSync(projectPath('docs', 'verdicts.md'), verdictsDocument());
+  writeFileSync(projectPath('docs', 'sql.md'), sqlDocument());
+}
