@@ -39,10 +39,6 @@ const SYSTEM_TABLES = new Set(['system.one', 'system.numbers']);
 const REFUSED_FUNCTION =
   /^(file|url|s3|remote|cluster|mysql|postgresql|mongodb|sqlite|odbc|jdbc|hdfs|azure|deltalake|iceberg|hudi|input|executable|python|merge|mergetree|loop|dictget|dicthas|dictionary|joinget|sleep|catboost|addressto|demangle|getserver|getsetting|getmacro|hostname|fqdn|tcpport|currentuser|user|initial|serveruuid|showcertificate|hascolumnintable|initializeaggregation|evalmlmethod|queryid|currentqueryid|currentroles|filesystem|zookeeper|throwif|runningconcurrency|transactions|buildid|version|ai|llm|jemalloc|format$|structureto|fuzz|generaterandom|null$|system)/i;
 
-export interface Admission {
-  readonly fault: EngineFault | undefined;
-}
-
 function refuse(message: string): EngineFault {
   return fault(497, 'ACCESS_DENIED', `analyst: ${message}`);
 }

@@ -120,11 +120,7 @@ it('loses nothing, doubles nothing and keeps the cap through kills of every role
       const [row] = await sql<{ c: number; p: number }>(
         'SELECT (SELECT count() FROM clicks WHERE offer_id = 16) AS c, (SELECT count() FROM postbacks) AS p',
       ).catch(() => []);
-      return (
-        row !== undefined &&
-        Number(row.c) >= acknowledged.clicks.size &&
-        Number(row.p) >= hits.length
-      );
+      return row !== undefined && row.c >= acknowledged.clicks.size && row.p >= hits.length;
     },
     {
       timeoutMs: 90_000,
@@ -137,7 +133,7 @@ it('loses nothing, doubles nothing and keeps the cap through kills of every role
       await sql<{ click_id: string; n: number }>(
         'SELECT click_id, count() AS n FROM clicks GROUP BY click_id',
       )
-    ).map((row) => [row.click_id, Number(row.n)]),
+    ).map((row) => [row.click_id, row.n]),
   );
   const rows = new Map(
     (
@@ -147,7 +143,7 @@ it('loses nothing, doubles nothing and keeps the cap through kills of every role
     ).map((row) => [row.hit_id, row]),
   );
   expect([...acknowledged.clicks].filter((id) => clicks.get(id) !== 1)).toEqual([]);
-  expect(hits.filter((id) => Number(rows.get(id)?.n) !== 1)).toEqual([]);
+  expect(hits.filter((id) => rows.get(id)?.n !== 1)).toEqual([]);
   // Every sale had a click of its own: whatever happened, each counts.
   expect([...acknowledged.hits].filter((id) => rows.get(id)?.v !== 0)).toEqual([]);
   const [accepted] = await sql<{ n: number }>(
