@@ -1,0 +1,138 @@
+/** `sluice up` as an operator meets it: two instances side by side, clear refusals, starts again what dies. */
+import { createServer, type Server } from 'node:net';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runCommand, startSluice, type RunningSluice } from '../support/start-sluice.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+let one: RunningSluice;
+let two: RunningSluice;
+
+beforeAll(async () => {
+  [one, two] = await Promise.all([startSluice(), startSluice({ SLUICE_EDGES: '2' })]);
+}, 180_000);
+
+afterAll(async () => {
+  await Promise.all([one?.stop(), two?.stop()]);
+});
+
+describe('sluice up', () => {
+  it('runs two instances side by side, each with processes that name their role', () => {
+    for (const role of ['edge', 'worker', 'api', 'clickhouse', 'redis-server']) {
+      expect(one.pidsOf(role), role).toHaveLength(1);
+    }
+    expect(two.pidsOf('edge')).toHaveLength(2);
+    expect(one.edgeUrl).not.toBe(two.edgeUrl);
+  });
+
+  it('prints the admin key when it makes it, and only then', () => {
+    expect(one.output()).toContain(one.adminKey);
+  });
+
+  it('starts any role again within seconds', async () => {
+    for (const role of ['edge', 'worker', 'api', 'clickhouse', 'redis-server']) {
+      const [pid] = one.pidsOf(role);
+      if (pid === undefined) throw new Error(`no ${role}`);
+      process.kill(pid, 'SIGKILL');
+      await waitFor(() => one.pidsOf(role).some((other) => other !== pid), {
+        timeoutMs: 8_000,
+        what: `${role} to be started again`,
+      });
+    }
+    await waitFor(
+      async () => {
+        const ready = await fetch(`${one.edgeUrl}/readyz`).catch(() => undefined);
+        return ready?.status === 200;
+      },
+      { timeoutMs: 15_000, what: 'the edge to be ready again' },
+    );
+  });
+
+  it('refuses a second instance on the same data dir', async () => {
+    const result = await runCommand(['up'], { ...one.env, SLUICE_EDGE_PORT: '1' });
+    expect(result.code).toBe(1);
+    expect(result.output).toMatch(/another sluice runs on .*SLUICE_DATA_DIR/);
+  });
+
+  it('names a taken port and how to choose another', async () => {
+    const holder: Server = createServer();
+    await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
+    const address = holder.address();
+    const port = address === null || typeof address === 'string' ? 0 : address.port;
+    const dataDir = mkdtempSync(join(tmpdir(), 'sluice-port-'));
+    const result = await runCommand(['up'], {
+      ...one.env,
+      SLUICE_DATA_DIR: dataDir,
+      SLUICE_EDGE_PORT: String(port),
+    });
+    expect(result.code).toBe(1);
+    expect(result.output).toContain(`port ${port}`);
+    expect(result.output).toContain('SLUICE_EDGE_PORT');
+    holder.close();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+});
+
+describe('the command line', () => {
+  it('reports every fault in the settings at once, by name, with exit code 1', async () => {
+    const result = await runCommand(['doctor'], {
+      ...one.env,
+      SLUICE_EDGE_PORT: 'x',
+      SLUICE_SPOOL_SYNC: 'maybe',
+      SLUICE_HOST: '0.0.0.0',
+    });
+    expect(result.code).toBe(1);
+    for (const name of ['SLUICE_EDGE_PORT', 'SLUICE_SPOOL_SYNC', 'SLUICE_ANALYST_PASSWORD'])
+      expect(result.output).toContain(name);
+  });
+
+  it('exits 2 for bad usage and 0 for --help', async () => {
+    expect((await runCommand(['nonsense'], one.env)).code).toBe(2);
+    expect((await runCommand(['catalogue', 'apply'], one.env)).code).toBe(2);
+    for (const command of ['up', 'migrate', 'catalogue', 'rebuild', 'doctor', 'explain', 'demo']) {
+      const help = await runCommand([command, '--help'], one.env);
+      expect(help.code, command).toBe(0);
+      expect(help.output).toContain('Usage: sluice');
+    }
+  });
+
+  it('applies a catalogue twice without a second version, and export applies unchanged', async () => {
+    const file = join(one.dataDir, 'catalogue.yaml');
+    writeFileSync(
+      file,
+      'advertisers: [{id: 1, name: Acme}]\noffers: [{id: 5, advertiser_id: 1, title: Shop, url: "https://shop.example/"}]\n',
+    );
+    expect(await one.run(['catalogue', 'apply', '--dry-run', file])).toContain('dry run');
+    expect(await one.run(['catalogue', 'apply', file])).toContain('2 created');
+    expect(await one.run(['catalogue', 'apply', file])).toContain(
+      '0 created, 0 changed, 2 left alone',
+    );
+    writeFileSync(file, await one.run(['catalogue', 'export']));
+    expect(await one.run(['catalogue', 'apply', file])).toContain('0 created, 0 changed');
+  });
+
+  it('names the field and the line of a bad catalogue file', async () => {
+    const file = join(one.dataDir, 'bad.yaml');
+    writeFileSync(
+      file,
+      'advertisers:\n  - {id: 1, name: Acme}\noffers:\n  - {id: 5, advertiser_id: 9, title: Shop, url: shop}\n',
+    );
+    const output = await one.run(['catalogue', 'apply', file], 1);
+    expect(output).toContain('offers[0].url');
+    expect(output).toContain('line 4');
+  });
+
+  it('rebuilds Redis and says that all is well', async () => {
+    expect(await one.run(['rebuild'])).toContain('lane 3');
+    await waitFor(
+      () =>
+        one.run(['doctor']).then(
+          () => true,
+          () => undefined,
+        ),
+      { timeoutMs: 15_000, what: 'doctor to find nothing wrong' },
+    );
+  });
+});
