@@ -1,5 +1,6 @@
 /** The answers of the front, ready-made: status, headers, body. Nothing here knows uWebSockets. */
 import type { ReturnForm } from '../domain/hit.ts';
+import type { Verdict } from '../domain/verdicts.ts';
 
 export interface Answer {
   readonly status: string;
@@ -58,6 +59,15 @@ export function jsonAnswer(
   };
 }
 
+/** What a request over the contract's limits is told. */
+export function refusalAnswer(reason: 'headers_too_large' | 'body_too_large'): Answer {
+  return reason === 'body_too_large'
+    ? jsonAnswer('413 Content Too Large', { error: 'a body may have at most 64 KiB' })
+    : jsonAnswer('431 Request Header Fields Too Large', {
+        error: 'request line and headers may have at most 16 KiB',
+      });
+}
+
 export function notStoredAnswer(reason: string): Answer {
   return jsonAnswer('503 Service Unavailable', { error: reason }, [['Retry-After', RETRY_AFTER_S]]);
 }
@@ -76,6 +86,18 @@ export function preflightAnswer(origin: string): Answer {
   };
 }
 
+export function methodAnswer(method: string): Answer {
+  return jsonAnswer('405 Method Not Allowed', { error: `${method.slice(0, 20)} is not allowed` }, [
+    ['Allow', 'GET, HEAD, POST, OPTIONS'],
+  ]);
+}
+
+/** The answer of a stored hit all the same: an unknown path below /track/ is found in invalid traffic. */
+export function unknownEndpointAnswer(path: string, hitId: string, origin: string): Answer {
+  const error = `${path.slice(0, 200)} is no endpoint`;
+  return jsonAnswer('404 Not Found', { error, hit_id: hitId }, [], origin);
+}
+
 export function redirectAnswer(location: string, slug: string, cookie: string): Answer {
   return {
     status: '302 Found',
@@ -87,6 +109,15 @@ export function redirectAnswer(location: string, slug: string, cookie: string): 
     ],
     body: '',
   };
+}
+
+export function invalidClickProblem(verdict: Verdict, detail: string, origin: string): Answer {
+  return jsonAnswer(
+    '404 Not Found',
+    { error: verdict.slug, title: verdict.title, detail },
+    [['X-Sluice-Verdict', verdict.slug]],
+    origin,
+  );
 }
 
 export function invalidClickPage(slug: string, title: string): Answer {

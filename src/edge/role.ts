@@ -1,9 +1,10 @@
 /**
- * The edge as a process: takes a spool folder, follows the catalogue, listens, sees chunks through to ClickHouse, and
- * adopts the folders of edges that are gone. Reads no settings and exits nothing: `cli/edge.ts` does.
+ * The edge as a process: takes a spool folder, follows the catalogue, listens, and sees its chunks through to
+ * ClickHouse. Reads no settings and exits nothing: `cli/edge.ts` does.
  */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { createClickHouse, type ClickHouseSettings } from '../../clickhouse/client.ts';
 import { createCatalogueFollower } from '../catalogue/follower.ts';
@@ -11,22 +12,19 @@ import { messageOf } from '../domain/app-error.ts';
 import { createHitIds } from '../domain/uuid-v7.ts';
 import { createChunkProducer } from '../queue/chunk-producer.ts';
 import { connectRedis } from '../redis/connect.ts';
-import { createRedisKeys } from '../redis/keys.ts';
-import { createChunkWriter } from '../spool/chunk-writer.ts';
+import { createRedisKeys, type RedisKeys } from '../redis/keys.ts';
+import { createChunkWriter, type ChunkWriter } from '../spool/chunk-writer.ts';
 import { createClickClock } from '../spool/click-clock.ts';
-import { createConfirmer } from '../spool/confirmer.ts';
-import {
-  claimFirstFolder,
-  claimFolder,
-  foldersWithChunks,
-  type SpoolFolder,
-} from '../spool/folder.ts';
-import { recoverFolder, type Recovery } from '../spool/recover.ts';
-import { jsonAnswer } from './answers.ts';
+import { createConfirmer, type Confirmer } from '../spool/confirmer.ts';
+import { claimFirstFolder } from '../spool/folder.ts';
+import type { Recovery } from '../spool/recover.ts';
+import { refusalAnswer } from './answers.ts';
 import { createClientReader } from './client.ts';
-import { createEdgeCounters, createEdgeRegistry } from './counters.ts';
+import { createEdgeCounters, createEdgeRegistry, type EdgeCounters } from './counters.ts';
 import { createEdge } from './edge.ts';
-import { listen, type Respond } from './uws-adapter.ts';
+import { createFolders } from './folders.ts';
+import { createStatus } from './status.ts';
+import { listen } from './uws-adapter.ts';
 
 export interface EdgeRoleOptions {
   readonly dataDir: string;
@@ -50,11 +48,63 @@ export interface EdgeRole {
 }
 
 const TICK_MS = 20;
-const ADOPT_MS = 2_000;
+const PROBE_MS = 2_000;
+const HEARTBEAT_MS = 2_000;
 /** A hit of the largest size fits into this. */
 const PROBE_BYTES = 256 * 1024;
 /** How long a stopping edge waits for its chunks to be confirmed; what is left is adopted. */
 const DRAIN_MS = 8_000;
+const DRAIN_PAUSE_MS = 50;
+
+/** A balancer sends nothing to an edge that is not ready, so readiness must come back without a hit. */
+function startSpoolProbe(
+  dir: string,
+  bytesFree: () => number,
+  counters: EdgeCounters,
+  logger: Logger,
+): NodeJS.Timeout {
+  const file = join(dir, 'probe');
+  return setInterval(() => {
+    if (counters.spoolWritable) return;
+    try {
+      writeFileSync(file, Buffer.alloc(PROBE_BYTES));
+      counters.spoolWritable = bytesFree() > PROBE_BYTES;
+    } catch (error) {
+      logger.warn({ error: messageOf(error) }, 'the spool still cannot be written');
+    }
+    rmSync(file, { force: true });
+  }, PROBE_MS);
+}
+
+function startHeartbeat(
+  redis: Redis,
+  keys: RedisKeys,
+  edgeNumber: number,
+  confirmer: Confirmer,
+  clock: () => number,
+): NodeJS.Timeout {
+  return setInterval(() => {
+    const unconfirmedChunks = confirmer.outstanding;
+    const beat = { role: 'edge', pid: process.pid, edgeNumber, atMs: clock(), unconfirmedChunks };
+    // Lossy by design: an edge without Redis goes on.
+    redis.hset(keys.heartbeats, `edge-${edgeNumber}`, JSON.stringify(beat)).catch(() => undefined);
+  }, HEARTBEAT_MS);
+}
+
+async function drain(
+  writer: ChunkWriter,
+  confirmer: Confirmer,
+  clock: () => number,
+): Promise<void> {
+  // The last tick's hits are stored and answered before the chunks are closed.
+  await new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
+  writer.closeDue(true);
+  const until = clock() + DRAIN_MS;
+  while (confirmer.outstanding > 0 && clock() < until) {
+    await confirmer.round();
+    await new Promise((resolve) => setTimeout(resolve, DRAIN_PAUSE_MS));
+  }
+}
 
 export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole> {
   const { logger } = options;
@@ -73,90 +123,44 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     logger,
     counts: { tornTails: 0, quarantined: 0 },
   };
-  const follower = await createCatalogueFollower({
-    redis,
-    subscriber,
-    keys,
-    copyFile: join(own.dir, 'catalogue.json'),
-    logger,
-  });
+  const copyFile = join(own.dir, 'catalogue.json');
+  const follower = await createCatalogueFollower({ redis, subscriber, keys, copyFile, logger });
   const producer = createChunkProducer(redis, keys.queuePrefix);
-  const folders = new Map<number, SpoolFolder>([[own.edgeNumber, own]]);
 
-  /** Every click chunk of an edge number that was opened before its mark is in ClickHouse. */
-  async function publishMarks(): Promise<void> {
-    for (const edgeNumber of folders.keys()) {
-      const candidates = [
-        confirmer.oldestClickChunkMs(edgeNumber),
-        edgeNumber === own.edgeNumber ? writer.oldestOpenClickMs() : undefined,
-      ];
-      // A second behind: a click of this very tick is minted but not written yet.
-      const oldest = Math.min(...candidates.map((ms) => ms ?? Infinity), clock() - 1_000);
-      await redis.hset(keys.edgeMarks, String(edgeNumber), `${oldest - 1}:${clock()}`);
-    }
-  }
-
+  const folders = createFolders({
+    spoolDir,
+    own,
+    redis,
+    keys,
+    recovery,
+    clock,
+    logger,
+    // The three refer to each other: marks follow from chunks, and a round of the confirmer publishes marks.
+    confirmer: () => confirmer,
+    writer: () => writer,
+  });
   const confirmer = createConfirmer({
     clickhouse,
     producer,
     recovery,
     clock,
     logger,
-    onRound: publishMarks,
+    onRound: () => folders.publishMarks(),
   });
+  const bytesFree = (): number => options.spoolBytesMax - confirmer.outstandingBytes;
   const writer = createChunkWriter({
     dir: own.dir,
     edgeNumber: own.edgeNumber,
     sync: options.sync,
     clock,
-    catalogueVersion: () => follower.snapshot().version,
-    bytesFree: () => options.spoolBytesMax - confirmer.outstandingBytes,
+    bytesFree,
     onClosed: ({ header, hitCount, records, bytes }) => {
       const file = join(own.dir, `${header.chunkId}.ready`);
       confirmer.add(file, header, hitCount, bytes, { header, hitCount, records });
     },
     onSyncFailure: options.onFatal,
   });
-
-  async function takeOver(folder: SpoolFolder): Promise<void> {
-    for (const chunk of recoverFolder(folder.dir, recovery)) {
-      confirmer.add(chunk.file, chunk.header, chunk.records.length, chunk.bytes);
-      // An edge that adopts a large folder goes on answering.
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-  await takeOver(own);
-
-  /** A balancer sends nothing to an edge that is not ready, so readiness must come back without a hit. */
-  function probeSpool(): void {
-    if (counters.spoolWritable) return;
-    const file = join(own.dir, 'probe');
-    try {
-      writeFileSync(file, Buffer.alloc(PROBE_BYTES));
-      counters.spoolWritable = confirmer.outstandingBytes + PROBE_BYTES < options.spoolBytesMax;
-    } catch (error) {
-      logger.warn({ error: messageOf(error) }, 'the spool still cannot be written');
-    }
-    rmSync(file, { force: true });
-  }
-
-  async function adopt(): Promise<void> {
-    for (const [edgeNumber, folder] of folders) {
-      if (folder === own || confirmer.hasChunksOf(edgeNumber)) continue;
-      await publishMarks().catch(() => undefined);
-      folders.delete(edgeNumber);
-      await folder.release();
-    }
-    if (!existsSync(spoolDir)) return;
-    for (const edgeNumber of foldersWithChunks(spoolDir)) {
-      if (folders.has(edgeNumber)) continue;
-      const folder = await claimFolder(spoolDir, edgeNumber);
-      if (folder === undefined) continue;
-      logger.info({ edgeNumber }, 'adopted the spool folder of an edge that is gone');
-      folders.set(edgeNumber, folder);
-      await takeOver(folder);
-    }
-  }
+  await folders.start();
 
   const registry = createEdgeRegistry(counters, {
     unconfirmedChunks: () => confirmer.outstanding,
@@ -166,32 +170,9 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     quarantined: () => recovery.counts.quarantined,
     tornTails: () => recovery.counts.tornTails,
     catalogueVersion: () => follower.snapshot().version,
+    redisReachable: () => redis.status === 'ready',
+    clickhouseReachable: () => confirmer.clickhouseReachable,
   });
-
-  function status(path: string, respond: Respond): boolean {
-    if (path === '/healthz') respond(jsonAnswer('200 OK', { status: 'ok' }));
-    else if (path === '/readyz') {
-      const problems = [
-        ...(follower.ready ? [] : ['no catalogue is known yet']),
-        ...(counters.spoolWritable ? [] : ['the spool cannot be written']),
-      ];
-      respond(
-        jsonAnswer(problems.length === 0 ? '200 OK' : '503 Service Unavailable', {
-          ready: problems.length === 0,
-          problems,
-        }),
-      );
-    } else if (path === '/metrics') {
-      registry.metrics().then(
-        (body) =>
-          respond({ status: '200 OK', headers: [['Content-Type', registry.contentType]], body }),
-        (error: unknown) =>
-          respond(jsonAnswer('500 Internal Server Error', { error: messageOf(error) })),
-      );
-    } else return false;
-    return true;
-  }
-
   const edge = createEdge({
     snapshot: () => follower.snapshot(),
     writer,
@@ -203,46 +184,26 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     clock,
     counters,
     logger,
-    status,
+    status: createStatus({
+      registry,
+      problems: () => [
+        ...(follower.ready ? [] : ['no catalogue is known yet']),
+        ...(counters.spoolWritable ? [] : ['the spool cannot be written']),
+      ],
+    }),
   });
   const front = await listen(options.host, options.port, {
     handle: (request, respond) => edge.handle(request, respond),
     refused(reason) {
       counters.refuse(reason, 1);
-      if (reason === 'aborted') return undefined;
-      return reason === 'body_too_large'
-        ? jsonAnswer('413 Content Too Large', { error: 'a body may have at most 64 KiB' })
-        : jsonAnswer('431 Request Header Fields Too Large', {
-            error: 'request line and headers may have at most 16 KiB',
-          });
+      return reason === 'aborted' ? undefined : refusalAnswer(reason);
     },
   });
-  const ticker = setInterval(() => writer.closeDue(), TICK_MS);
-  const heartbeat = setInterval(() => {
-    const beat = {
-      role: 'edge',
-      pid: process.pid,
-      edgeNumber: own.edgeNumber,
-      atMs: clock(),
-      unconfirmedChunks: confirmer.outstanding,
-    };
-    redis
-      .hset(keys.heartbeats, `edge-${own.edgeNumber}`, JSON.stringify(beat))
-      .catch(() => undefined);
-  }, 2_000);
-  let adopting = false;
-  const adopter = setInterval(() => {
-    probeSpool();
-    if (adopting) return;
-    adopting = true;
-    adopt()
-      .finally(() => {
-        adopting = false;
-      })
-      .catch((error: unknown) =>
-        logger.warn({ error: messageOf(error) }, 'a spool folder could not be adopted'),
-      );
-  }, ADOPT_MS);
+  const timers = [
+    setInterval(() => writer.closeDue(), TICK_MS),
+    startHeartbeat(redis, keys, own.edgeNumber, confirmer, clock),
+    startSpoolProbe(own.dir, bytesFree, counters, logger),
+  ];
   logger.info({ port: front.port, edgeNumber: own.edgeNumber }, 'edge listens');
 
   return {
@@ -250,27 +211,18 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     edgeNumber: own.edgeNumber,
     async close() {
       front.close();
-      clearInterval(adopter);
-      clearInterval(heartbeat);
-      // The last tick's hits are stored and answered before the chunks are closed.
-      await new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
-      writer.closeDue(true);
-      const until = clock() + DRAIN_MS;
-      while (confirmer.outstanding > 0 && clock() < until) {
-        await confirmer.round();
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+      await drain(writer, confirmer, clock);
       // Nothing may be written into the folder once it is released.
       front.end();
-      clearInterval(ticker);
+      for (const timer of timers) clearInterval(timer);
       writer.closeDue(true);
       confirmer.close();
       follower.close();
+      await folders.close();
       await producer.close().catch(() => undefined);
       redis.disconnect();
       subscriber.disconnect();
       await clickhouse.close();
-      await Promise.all([...folders.values()].map((folder) => folder.release()));
     },
   };
 }

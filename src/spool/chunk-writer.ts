@@ -38,7 +38,6 @@ export interface ChunkWriterOptions {
   readonly edgeNumber: number;
   readonly sync: 'os' | 'disk';
   readonly clock: () => number;
-  readonly catalogueVersion: () => number;
   /** Bytes the spool may still take; checked before each write. */
   readonly bytesFree: () => number;
   readonly onClosed: (chunk: ClosedChunk) => void;
@@ -54,12 +53,16 @@ interface OpenChunk {
   bytes: number;
 }
 
+export interface RecordsOrigin {
+  /** When the oldest of the records was received. */
+  readonly receivedAtMs: number;
+  /** The catalogue that the records were received under; a chunk has one. */
+  readonly catalogueVersion: number;
+}
+
 export interface ChunkWriter {
-  /**
-   * Stores records, the oldest of which was received at `receivedAtMs`. Durable on return (see above). Throws
-   * SPOOL_FULL when they can't be stored, and then none is.
-   */
-  append(kind: ChunkKind, records: readonly string[], receivedAtMs: number): void;
+  /** Stores records. Durable on return (see above). Throws SPOOL_FULL when they can't be stored, and then none is. */
+  append(kind: ChunkKind, records: readonly string[], origin: RecordsOrigin): void;
   /** Closes chunks that are due; with `all`, every open one. */
   closeDue(all?: boolean): void;
   /** When the oldest open chunk of clicks was opened, or undefined. */
@@ -84,7 +87,8 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
     }
   }
 
-  function openChunk(kind: ChunkKind, openedAtMs: number): OpenChunk {
+  function openChunk(kind: ChunkKind, origin: RecordsOrigin): OpenChunk {
+    const { receivedAtMs: openedAtMs, catalogueVersion } = origin;
     sequence += 1;
     const letter = kind === 'clicks' ? 'c' : 't';
     const header: ChunkHeader = {
@@ -92,7 +96,7 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
       kind,
       edgeNumber: options.edgeNumber,
       openedAtMs,
-      catalogueVersion: options.catalogueVersion(),
+      catalogueVersion,
     };
     const file = join(options.dir, `${header.chunkId}.open`);
     let fd: number;
@@ -134,8 +138,7 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
     return (
       chunk.records.length >= CHUNK_HITS_MAX ||
       chunk.bytes >= CHUNK_BYTES_MAX ||
-      options.clock() - chunk.header.openedAtMs >= CHUNK_AGE_MAX_MS ||
-      chunk.header.catalogueVersion !== options.catalogueVersion()
+      options.clock() - chunk.header.openedAtMs >= CHUNK_AGE_MAX_MS
     );
   }
 
@@ -159,13 +162,13 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
   }
 
   return {
-    append(kind, records, receivedAtMs) {
+    append(kind, records, origin) {
       let chunk = open.get(kind);
-      if (chunk !== undefined && chunk.header.catalogueVersion !== options.catalogueVersion()) {
+      if (chunk !== undefined && chunk.header.catalogueVersion !== origin.catalogueVersion) {
         close(chunk);
         chunk = undefined;
       }
-      chunk ??= openChunk(kind, receivedAtMs);
+      chunk ??= openChunk(kind, origin);
       const data = encodeFrames(records);
       const { fd } = chunk;
       write(fd, data, chunk.bytes);

@@ -40,6 +40,8 @@ export interface Confirmer {
   add(file: string, header: ChunkHeader, hitCount: number, bytes: number, job?: ChunkJob): void;
   readonly outstanding: number;
   readonly outstandingBytes: number;
+  /** The last question to ClickHouse was answered. */
+  readonly clickhouseReachable: boolean;
   oldestOpenedAtMs(): number | undefined;
   /** Opening time of the oldest unconfirmed click chunk of an edge number, or undefined. */
   oldestClickChunkMs(edgeNumber: number): number | undefined;
@@ -62,6 +64,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
   const chunks = new Map<string, Outstanding>();
   let bytes = 0;
   let healthy = true;
+  let clickhouseReachable = true;
   let running: Promise<void> | undefined;
 
   function noteHealth(ok: boolean, error?: unknown): void {
@@ -97,6 +100,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
       .slice(0, LOOKUP_MAX);
     if (asked.length === 0) return;
     const times = asked.map(({ header }) => header.openedAtMs);
+    clickhouseReachable = false;
     const rows = await deps.clickhouse.query<{ chunk_id: string; stored: number }>(
       `SELECT chunk_id, count() AS stored FROM ${TABLES[kind]}
        WHERE chunk_time BETWEEN fromUnixTimestamp64Milli({from:Int64}) AND fromUnixTimestamp64Milli({to:Int64})
@@ -107,6 +111,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
         ids: asked.map(({ header }) => header.chunkId),
       },
     );
+    clickhouseReachable = true;
     const stored = new Map(rows.map((row) => [row.chunk_id, row.stored]));
     for (const chunk of asked) {
       if ((stored.get(chunk.header.chunkId) ?? 0) >= chunk.hitCount) {
@@ -199,6 +204,9 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     },
     get outstandingBytes() {
       return bytes;
+    },
+    get clickhouseReachable() {
+      return clickhouseReachable;
     },
     oldestOpenedAtMs() {
       let oldest: number | undefined;

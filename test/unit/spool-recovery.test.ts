@@ -45,13 +45,14 @@ function recovery(): Recovery {
   };
 }
 
+const from = (receivedAtMs: number) => ({ receivedAtMs, catalogueVersion: 1 });
+
 function writer(bytesFree = (): number => 1e9, closed: ClosedChunk[] = []) {
   return createChunkWriter({
     dir,
     edgeNumber: 0,
     sync: 'disk',
     clock: () => 5_000,
-    catalogueVersion: () => 1,
     bytesFree,
     onClosed: (chunk) => closed.push(chunk),
     onSyncFailure(error) {
@@ -62,7 +63,7 @@ function writer(bytesFree = (): number => 1e9, closed: ClosedChunk[] = []) {
 
 function wholeChunk(): Buffer {
   const spool = writer();
-  spool.append('conversions', RECORDS, 4_990);
+  spool.append('conversions', RECORDS, from(4_990));
   spool.closeDue(true);
   const name = readdirSync(dir).find((file) => file.endsWith('.ready')) ?? '';
   const bytes = readFileSync(join(dir, name));
@@ -77,7 +78,7 @@ test('a record survives encoding with tabs, line ends, backslashes and NUL', () 
 test('a chunk is as old as its oldest hit, not as its file', () => {
   const closed: ClosedChunk[] = [];
   const spool = writer(undefined, closed);
-  spool.append('clicks', RECORDS, 4_990);
+  spool.append('clicks', RECORDS, from(4_990));
   expect(spool.oldestOpenClickMs()).toBe(4_990);
   spool.closeDue(true);
   expect(closed[0]?.header.openedAtMs).toBe(4_990);
@@ -132,17 +133,17 @@ test('a spool over its limit refuses, keeps what it has, and takes hits again wh
   let free = 1e9;
   const closed: ClosedChunk[] = [];
   const spool = writer(() => free, closed);
-  spool.append('conversions', RECORDS.slice(0, 1), 5_000);
+  spool.append('conversions', RECORDS.slice(0, 1), from(5_000));
   free = 0;
-  expect(() => spool.append('conversions', RECORDS.slice(1, 2), 5_000)).toThrow(
+  expect(() => spool.append('conversions', RECORDS.slice(1, 2), from(5_000))).toThrow(
     /SLUICE_SPOOL_BYTES_MAX/,
   );
-  expect(() => spool.append('clicks', RECORDS.slice(1, 2), 5_000)).toThrow(
+  expect(() => spool.append('clicks', RECORDS.slice(1, 2), from(5_000))).toThrow(
     /SLUICE_SPOOL_BYTES_MAX/,
   );
   expect(readdirSync(dir).length).toBe(1);
   free = 1e9;
-  spool.append('conversions', RECORDS.slice(2), 5_000);
+  spool.append('conversions', RECORDS.slice(2), from(5_000));
   spool.closeDue(true);
   expect(closed[0]?.records).toBe([RECORDS[0], RECORDS[2]].join('\n'));
   expect([...recoverFolder(dir, recovery())].flatMap((chunk) => chunk.records)).toEqual([

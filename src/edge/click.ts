@@ -1,0 +1,117 @@
+/** A click: judged from memory, given an id when it is valid, answered with a redirect, an id or a plain page. */
+import type { CatalogueSnapshot } from '../domain/catalogue.ts';
+import type { ClickIdCodec } from '../domain/click-id.ts';
+import { judgeClick, type JudgedClick } from '../domain/judge-click.ts';
+import { landingUrl, trafficbackUrl, type MacroValues } from '../domain/macros.ts';
+import { parseBody, parseQuery, type Parameters } from '../domain/parameters.ts';
+import { encodeHit } from '../queue/chunk-job.ts';
+import type { ClickClock } from '../spool/click-clock.ts';
+import {
+  invalidClickPage,
+  invalidClickProblem,
+  jsonAnswer,
+  redirectAnswer,
+  type Answer,
+} from './answers.ts';
+import type { ClientReader } from './client.ts';
+import { decodeBody, rawHit } from './raw-hit.ts';
+import type { HitToStore } from './tick-store.ts';
+import type { EdgeRequest } from './uws-adapter.ts';
+
+export interface ClickDeps {
+  readonly clickClock: ClickClock;
+  readonly codecOf: (snapshot: CatalogueSnapshot) => ClickIdCodec;
+  readonly hitIds: () => string;
+  readonly edgeNumber: number;
+  readonly clientOf: ClientReader;
+  readonly trafficbackUrl: string | null;
+  readonly clock: () => number;
+}
+
+const SECONDS_A_DAY = 86_400;
+
+function cookieOf(offerId: number, clickId: string, lifetimeDays: number, https: boolean): string {
+  const maxAge = Math.max(1, Math.round(lifetimeDays * SECONDS_A_DAY));
+  const site = https ? 'SameSite=None; Secure' : 'SameSite=Lax';
+  return `slc_${offerId}=${clickId}; Path=/; Max-Age=${maxAge}; HttpOnly; ${site}`;
+}
+
+function invalidAnswer(
+  deps: ClickDeps,
+  judged: JudgedClick,
+  values: MacroValues,
+  wantsJson: boolean,
+  origin: string,
+): Answer {
+  const { verdict, offer, detail } = judged;
+  if (wantsJson) return invalidClickProblem(verdict, detail, origin);
+  const back = trafficbackUrl(offer, deps.trafficbackUrl, values);
+  return back === undefined
+    ? invalidClickPage(verdict.slug, verdict.title)
+    : redirectAnswer(back, verdict.slug, '');
+}
+
+/** The parameters of a click: of the query, or of the body when there is no query. */
+function parametersOf(request: EdgeRequest, body: string): Parameters {
+  if (request.query !== '' || body === '') return parseQuery(request.query);
+  const parsed = parseBody(body, request.contentType);
+  return parsed.readable ? parsed.parameters : parseQuery('');
+}
+
+/** Makes the hit and its answer. Throws when the click clock can't be kept on disk; then nothing was minted. */
+export function receiveClick(
+  deps: ClickDeps,
+  snapshot: CatalogueSnapshot,
+  request: EdgeRequest,
+): HitToStore {
+  const client = deps.clientOf(request);
+  const body = decodeBody(request);
+  const parameters = parametersOf(request, body.bodyIsBase64 ? '' : body.body);
+  const judged = judgeClick(snapshot, parameters);
+  const { verdict, offer } = judged;
+  const wantsJson = parameters.get('return') === 'click_id';
+  const startedMs = deps.clock();
+  let receivedAtMs = startedMs;
+  let clickId = '';
+  if (verdict.code === 0 && offer !== undefined) {
+    const { ms, sequence } = deps.clickClock.next();
+    clickId = deps.codecOf(snapshot).mint(ms, offer.id, deps.edgeNumber, sequence);
+    // The click clock never goes back; a row's receipt must not be before its id's time.
+    receivedAtMs = Math.max(receivedAtMs, ms);
+  }
+  const values: MacroValues = {
+    clickId,
+    offerId: offer === undefined ? (parameters.get('o') ?? '') : String(offer.id),
+    affiliateId:
+      judged.affiliateId === 0 ? (parameters.get('a') ?? '') : String(judged.affiliateId),
+    parameters,
+  };
+  const fromBrowser = request.fetchDest !== '';
+  const record = encodeHit({
+    ...rawHit(request, { hitId: deps.hitIds(), receivedAtMs, client, fromBrowser, body }),
+    endpoint: 'click',
+    clickId,
+    offerId: offer?.id ?? 0,
+    affiliateId: judged.affiliateId,
+    advertiserId: offer?.advertiser_id ?? 0,
+    verdictCode: verdict.code,
+    detail: judged.detail,
+  });
+  const toStore = { kind: 'clicks', endpoint: 'click', receivedAtMs: startedMs, record } as const;
+  if (clickId === '' || offer === undefined) {
+    return { ...toStore, answer: invalidAnswer(deps, judged, values, wantsJson, request.origin) };
+  }
+  const cookie = cookieOf(offer.id, clickId, offer.click_lifetime_days, client.https);
+  const answer = wantsJson
+    ? jsonAnswer(
+        '200 OK',
+        { click_id: clickId },
+        [
+          ['X-Sluice-Verdict', verdict.slug],
+          ['Set-Cookie', cookie],
+        ],
+        request.origin,
+      )
+    : redirectAnswer(landingUrl(offer, values), verdict.slug, cookie);
+  return { ...toStore, answer };
+}
