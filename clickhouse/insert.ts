@@ -2,6 +2,7 @@
  * The one insert path of rows: a block is written whole, under a token, and only while its guard holds inside
  * ClickHouse. Success says nothing (a dropped duplicate also reports it) and an error proves nothing: read back.
  */
+import { isRetryable } from '../src/domain/app-error.ts';
 import type { ClickHouse } from './client.ts';
 import type { Column } from './tables.ts';
 
@@ -49,16 +50,55 @@ function encodeRow(row: Row): string {
 
 export async function insertGuarded(clickhouse: ClickHouse, insert: GuardedInsert): Promise<void> {
   const names = insert.columns.map(([name]) => name).join(', ');
-  const structure = insert.columns.map(([name, type]) => `${name} ${type}`).join(', ');
   await clickhouse.insert(
     `INSERT INTO ${insert.table} (${names})
      SETTINGS insert_deduplicate=1, insert_deduplication_token=${quote(insert.token)}, async_insert=0,
        max_insert_threads=1, max_threads=1, max_block_size=${ONE_BLOCK_ROWS}, min_insert_block_size_rows=${ONE_BLOCK_ROWS},
        min_insert_block_size_bytes=0, input_format_parallel_parsing=0, max_execution_time=${INSERT_SECONDS_MAX},
        date_time_input_format='best_effort'
-     SELECT ${names} FROM input(${quote(structure)}) WHERE ${insert.guard} FORMAT JSONCompactEachRow`,
+     SELECT ${names} FROM input(${quote(structureOf(insert.columns))}) WHERE ${insert.guard} FORMAT JSONCompactEachRow`,
     insert.rows.map(encodeRow).join('\n'),
   );
+}
+
+function structureOf(columns: readonly Column[]): string {
+  return columns.map(([name, type]) => `${name} ${type}`).join(', ');
+}
+
+/** Whether ClickHouse can read the rows as the columns' types. Writes nothing. */
+async function isReadable(
+  clickhouse: ClickHouse,
+  columns: readonly Column[],
+  rows: readonly Row[],
+): Promise<boolean> {
+  const structure = quote(structureOf(columns));
+  try {
+    await clickhouse.insert(
+      `INSERT INTO FUNCTION null(${structure}) SELECT * FROM input(${structure})
+       SETTINGS date_time_input_format='best_effort' FORMAT JSONCompactEachRow`,
+      rows.map(encodeRow).join('\n'),
+    );
+    return true;
+  } catch (error) {
+    if (isRetryable(error)) throw error;
+    return false;
+  }
+}
+
+/** Indexes of the rows that ClickHouse refuses, found by halving. Rejects when ClickHouse does not answer. */
+export async function refusedRows(
+  clickhouse: ClickHouse,
+  columns: readonly Column[],
+  rows: readonly Row[],
+  offset = 0,
+): Promise<readonly number[]> {
+  if (rows.length === 0 || (await isReadable(clickhouse, columns, rows))) return [];
+  if (rows.length === 1) return [offset];
+  const middle = Math.ceil(rows.length / 2);
+  return [
+    ...(await refusedRows(clickhouse, columns, rows.slice(0, middle), offset)),
+    ...(await refusedRows(clickhouse, columns, rows.slice(middle), offset + middle)),
+  ];
 }
 
 /** `YYYY-MM-DD hh:mm:ss.mmm` in UTC, as ClickHouse reads it. */

@@ -98,6 +98,8 @@ export const POSTBACK_COLUMNS: readonly Column[] = [
   ['path', 'String'],
   ['query', 'String'],
   ['body', 'String'],
+  ['body_base64', 'UInt8'],
+  ['from_browser', 'UInt8'],
   ['content_type', 'String'],
   ['cookies', 'String'],
   ...CHUNK_COLUMNS,

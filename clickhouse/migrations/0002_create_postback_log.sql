@@ -65,6 +65,8 @@ CREATE TABLE IF NOT EXISTS postback_log
     path String COMMENT 'Path as sent',
     query String COMMENT 'Query as sent, token blanked',
     body String COMMENT 'Body as sent, token blanked',
+    body_base64 UInt8 COMMENT '1: the body is not readable text, and stored as base64',
+    from_browser UInt8 COMMENT '1: a browser asked',
     content_type String COMMENT 'Content-Type header',
     cookies String COMMENT 'The slc_ cookies as sent',
     chunk_id String COMMENT 'The spool chunk that brought the hit',

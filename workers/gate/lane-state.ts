@@ -38,6 +38,8 @@ const SCAN_COUNT = 500;
 /** A state that keeps moving under us this often means more writers than the lane can serve. */
 const ROUNDS_MAX = 50;
 
+const REBUILD_LOOK_MS = 100;
+
 const NO_RULES: ReadonlyMap<number, RuleSignature> = new Map();
 
 export interface LaneStateDeps {
@@ -65,6 +67,10 @@ export interface LaneState {
   catchUp(): Promise<void>;
   /** Rebuilds the lane from the log; false when another worker is at it. */
   rebuild(): Promise<boolean>;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function signatures(rules: ReadonlyMap<number, RuleSignature>): string {
@@ -215,7 +221,8 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
       const applied = await readApplied();
       const last = await log.lastPosition();
       if (applied < 0 || applied > last) {
-        if (!(await rebuild())) throw new AppError('GATE_BUSY', `lane ${lane} is being rebuilt`);
+        // Another worker is at it: look again soon, so that nobody's chunk waits for a second delivery.
+        if (!(await rebuild())) await pause(REBUILD_LOOK_MS);
         continue;
       }
       believed = applied;
@@ -238,7 +245,8 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
     rules: ReadonlyMap<number, RuleSignature>,
   ): Promise<void> {
     logger.info({ lane, offerId }, "an offer's rules changed what counts; rebuilding its lane");
-    if (!(await rebuild(rules))) throw new AppError('GATE_BUSY', `lane ${lane} is being rebuilt`);
+    // When another worker is at it, its rules may differ: the next judgement says.
+    await rebuild(rules);
     await catchUp();
   }
 

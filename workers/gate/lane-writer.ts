@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { ClickHouse } from '../../clickhouse/client.ts';
-import { insertGuarded, type Row } from '../../clickhouse/insert.ts';
+import { insertGuarded, refusedRows, type Row } from '../../clickhouse/insert.ts';
 import { POSTBACK_COLUMNS } from '../../clickhouse/tables.ts';
 import { AppError, isRetryable, messageOf } from '../../src/domain/app-error.ts';
 import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
@@ -20,6 +20,8 @@ export interface LaneCall {
   /** Undefined: rejected before the gate; `settle` is then called with undefined. */
   readonly request: GateRequest | undefined;
   readonly settle: (reply: GateReply | undefined) => PostbackFields;
+  /** The fields when the call itself is at fault: nothing derived from it. */
+  readonly poison: (reason: string) => PostbackFields;
   /** The rest of the row: client and chunk columns are the caller's. */
   readonly toRow: (fields: PostbackFields, block: BlockColumns) => Row;
 }
@@ -50,6 +52,8 @@ export interface LaneWriter {
 const BLOCK_CALLS_MAX = 5_000;
 const ATTEMPTS_MAX = 200;
 const RETRY_MS = 50;
+/** Kept of an error in a row's detail. */
+const REASON_MAX = 300;
 
 interface Waiting {
   readonly submission: LaneSubmission;
@@ -82,6 +86,41 @@ function acceptedOf(request: GateRequest, fields: PostbackFields): AcceptedConve
     trackId: fields.track_id,
     uniqueIp: uniqueIpOf(fields.visitor_ip),
   };
+}
+
+/** A defect of ours in one call must not hold up the rest of its block (invariant 9). */
+function settleCall(
+  call: LaneCall,
+  reply: GateReply | undefined,
+  block: BlockColumns,
+): { readonly settled: PostbackFields; readonly row: Row } {
+  try {
+    const settled = call.settle(reply);
+    return { settled, row: call.toRow(settled, block) };
+  } catch (error) {
+    const settled = call.poison(`could not be judged: ${messageOf(error)}`);
+    return { settled, row: call.toRow(settled, block) };
+  }
+}
+
+/** The call as a row of the raw request alone. */
+function poisoned(call: LaneCall, reason: string): LaneCall {
+  return { ...call, request: undefined, settle: () => call.poison(reason) };
+}
+
+/** The items with the calls of these indexes (counted over all items) poisoned. */
+function withPoisoned(
+  items: readonly Waiting[],
+  indexes: ReadonlySet<number>,
+  reason: string,
+): readonly Waiting[] {
+  let at = 0;
+  return items.map((item) => {
+    const calls = item.submission.calls.map((call) =>
+      indexes.has(at++) ? poisoned(call, reason) : call,
+    );
+    return { ...item, submission: { ...item.submission, calls } };
+  });
 }
 
 export function createLaneWriter(deps: {
@@ -133,9 +172,15 @@ export function createLaneWriter(deps: {
     let asked = 0;
     for (const [blockRow, call] of calls.entries()) {
       const reply = call.request === undefined ? undefined : judgement.replies[asked++];
-      const settled = call.settle(reply);
+      const { settled, row } = settleCall(call, reply, {
+        lane,
+        position,
+        blockRow,
+        writer,
+        blockTimeS,
+      });
       fields.push(settled);
-      rows.push(call.toRow(settled, { lane, position, blockRow, writer, blockTimeS }));
+      rows.push(row);
       if (call.request !== undefined && settled.row_kind === 'conversion')
         accepted.push(acceptedOf(call.request, settled));
     }
@@ -225,23 +270,36 @@ export function createLaneWriter(deps: {
     }
   }
 
-  /** A block that ClickHouse refuses as bad data is halved until the culprit stands alone. */
-  async function writeOrSplit(items: readonly Waiting[]): Promise<void> {
+  /** The items with what ClickHouse refuses of them poisoned, or undefined when it can read all of it. */
+  async function withoutRefused(
+    items: readonly Waiting[],
+    reason: string,
+  ): Promise<readonly Waiting[] | undefined> {
+    const { rows } = await makeBlock(items);
+    const refused = await refusedRows(clickhouse, POSTBACK_COLUMNS, rows);
+    if (refused.length === 0) return undefined;
+    logger.error({ lane, rows: refused.length, error: reason }, 'ClickHouse refused rows');
+    return withPoisoned(items, new Set(refused), `could not be stored as judged: ${reason}`);
+  }
+
+  /** Rows that ClickHouse refuses are found and stored as malformed; any other failure is the callers' to repeat. */
+  async function writeOrReject(items: readonly Waiting[]): Promise<void> {
     try {
-      await writeAll(items);
-    } catch (error) {
-      if (items.length > 1 && !isRetryable(error)) {
-        const middle = Math.ceil(items.length / 2);
-        await writeOrSplit(items.slice(0, middle));
-        await writeOrSplit(items.slice(middle));
-        return;
+      try {
+        await writeAll(items);
+      } catch (error) {
+        if (isRetryable(error)) throw error;
+        const storable = await withoutRefused(items, messageOf(error).slice(0, REASON_MAX));
+        if (storable === undefined) throw error;
+        await writeAll(storable);
       }
+    } catch (error) {
       for (const item of items) item.reject(error);
     }
   }
 
   async function run(): Promise<void> {
-    while (waiting.length > 0) await writeOrSplit(takeBlock());
+    while (waiting.length > 0) await writeOrReject(takeBlock());
     // In the same turn as the last look at the list: nothing can slip in between.
     running = false;
   }

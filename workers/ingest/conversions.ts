@@ -6,8 +6,8 @@ import type { ClickIdCodec, OpenedClickId } from '../../src/domain/click-id.ts';
 import { laneOf } from '../../src/domain/gate-request.ts';
 import type { Chunk, ConversionHit } from '../../src/domain/hit.ts';
 import { decodeCall, type Call, type ReplayOrigin } from '../../src/domain/judge/call.ts';
-import type { PostbackFields } from '../../src/domain/judge/fields.ts';
-import { judgeCall, poisonFields, settleCall } from '../../src/domain/judge/judge.ts';
+import { bareFields, type PostbackFields } from '../../src/domain/judge/fields.ts';
+import { judgeCall, settleCall } from '../../src/domain/judge/judge.ts';
 import {
   lookupsOf,
   type ClickAnswer,
@@ -74,25 +74,20 @@ export function createConversionIngest(deps: ConversionDeps) {
     const input = { ...context, call: prepared.call, click, transaction };
     const toRow: LaneCall['toRow'] = (fields, block) =>
       postbackRow(fields, block, chunk.header, chunk.hits.length, deps.enrichment);
+    const poison = (reason: string): PostbackFields => bareFields(prepared.call, reason);
     let judged: ReturnType<typeof judgeCall>;
     try {
       judged = judgeCall(input);
     } catch (error) {
       // A defect of ours in one call must not hold up the rest of the chunk (invariant 9).
-      const fields = poisonFields(input, `could not be judged: ${messageOf(error)}`);
-      return {
-        lane: laneOf(fields.offer_id),
-        provisional: undefined,
-        call: { request: undefined, settle: () => fields, toRow },
-      };
+      const settle = () => poison(`could not be judged: ${messageOf(error)}`);
+      const call = { request: undefined, settle, poison, toRow };
+      return { lane: laneOf(0), provisional: undefined, call };
     }
     if (judged.kind === 'invalid') {
-      const { fields } = judged;
-      return {
-        lane: judged.lane,
-        provisional: undefined,
-        call: { request: undefined, settle: () => fields, toRow },
-      };
+      const { fields, lane } = judged;
+      const call = { request: undefined, settle: () => fields, poison, toRow };
+      return { lane, provisional: undefined, call };
     }
     const { item, request } = judged;
     return {
@@ -108,6 +103,7 @@ export function createConversionIngest(deps: ConversionDeps) {
       call: {
         request,
         settle: (reply) => settleCall(item, request, reply ?? { kind: 'transaction-not-found' }),
+        poison,
         toRow,
       },
     };

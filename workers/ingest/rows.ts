@@ -134,6 +134,8 @@ export function postbackRow(
     fields.path,
     fields.query,
     fields.body,
+    fields.body_base64,
+    fields.from_browser,
     fields.content_type,
     fields.cookies,
     ...chunkColumns(header, chunkHits, block.blockTimeS),

@@ -25,7 +25,8 @@ interface PendingRow {
   readonly ip: string;
   readonly user_agent: string;
   readonly referer: string;
-  readonly channel: string;
+  readonly body_base64: 0 | 1;
+  readonly from_browser: 0 | 1;
   readonly token_valid: number;
 }
 
@@ -45,13 +46,13 @@ function toHit(row: PendingRow): ConversionHit {
     path: row.path,
     query: row.query,
     body: row.body,
-    bodyIsBase64: false,
+    bodyIsBase64: row.body_base64 === 1,
     contentType: row.content_type,
     cookies: row.cookies,
     ip: row.ip,
     userAgent: row.user_agent,
     referer: row.referer,
-    fromBrowser: row.channel === 'pixel',
+    fromBrowser: row.from_browser === 1,
   };
 }
 
@@ -63,7 +64,7 @@ export async function replayLateClicks(deps: {
 }): Promise<number> {
   const rows = await deps.clickhouse.query<PendingRow>(
     `SELECT hit_id, toUnixTimestamp64Milli(hit_time) AS hit_ms, endpoint, method, path, query, body, content_type, cookies, ip,
-       user_agent, referer, channel, token_valid
+       user_agent, referer, body_base64, from_browser, token_valid
      FROM postback_log
      WHERE click_pending = 1 AND verdict_code = 108 AND hit_time > now() - INTERVAL ${DAYS} DAY
        AND hit_id NOT IN (SELECT replayed_from FROM postback_log WHERE replayed_from != '' AND hit_time > now() - INTERVAL ${DAYS} DAY)

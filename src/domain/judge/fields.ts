@@ -3,8 +3,8 @@ import type { Channel } from '../hit.ts';
 import { canonicalIp, uniqueIpOf } from '../ip-rules.ts';
 import { blankToken } from '../parameters.ts';
 import { isCurrency, isMoney } from '../values.ts';
-import type { VerdictSlug } from '../verdicts.ts';
-import { parameterOf } from './call.ts';
+import { verdictOf, type VerdictSlug } from '../verdicts.ts';
+import { parameterOf, type Call } from './call.ts';
 import { hasValidToken } from './checks.ts';
 import type { Case } from './resolve.ts';
 
@@ -53,6 +53,8 @@ export interface PostbackFields {
   readonly path: string;
   readonly query: string;
   readonly body: string;
+  readonly body_base64: 0 | 1;
+  readonly from_browser: 0 | 1;
   readonly content_type: string;
   readonly cookies: string;
 }
@@ -134,7 +136,25 @@ function labelsOf({ call, storedClick, promo, reference, transaction }: Case) {
   };
 }
 
-function requestOf({ call }: Case) {
+type RequestColumn =
+  | 'hit_id'
+  | 'hit_time_ms'
+  | 'endpoint'
+  | 'channel'
+  | 'replayed_from'
+  | 'ip'
+  | 'user_agent'
+  | 'referer'
+  | 'method'
+  | 'path'
+  | 'query'
+  | 'body'
+  | 'body_base64'
+  | 'from_browser'
+  | 'content_type'
+  | 'cookies';
+
+function requestOf(call: Call): Pick<PostbackFields, RequestColumn> {
   const { hit } = call;
   return {
     hit_id: hit.hitId,
@@ -149,6 +169,8 @@ function requestOf({ call }: Case) {
     path: hit.path,
     query: blankToken(hit.query),
     body: hit.bodyIsBase64 ? hit.body : blankToken(hit.body),
+    body_base64: hit.bodyIsBase64 ? 1 : 0,
+    from_browser: hit.fromBrowser ? 1 : 0,
     content_type: hit.contentType,
     cookies: hit.cookies,
   };
@@ -173,7 +195,7 @@ export function fieldsOf(
       ? { ...NO_MONEY, amount: moneyOf(item, false).amount }
       : moneyOf(item, outcome === 'created');
   return {
-    ...requestOf(item),
+    ...requestOf(item.call),
     ...labelsOf(item),
     ...money,
     offer_id: item.offer?.id ?? item.reference.opened?.offerId ?? 0,
@@ -184,5 +206,45 @@ export function fieldsOf(
     token_valid: hasValidToken(item) ? 1 : 0,
     click_pending: item.click === 'pending' ? 1 : 0,
     detail: outcome === 'invalid' ? '' : ignoredParameters(item),
+  };
+}
+
+const NO_TEXTS = ['', '', '', '', ''];
+
+/**
+ * The row of a call that can't be judged or stored as it is (invariant 9): the request as it came, nothing derived from
+ * it, so that nothing derived can be at fault again.
+ */
+export function bareFields(call: Call, reason: string): PostbackFields {
+  const verdict = verdictOf('malformed');
+  return {
+    ...requestOf(call),
+    ...NO_MONEY,
+    row_kind: 'invalid',
+    transaction_id: '',
+    click_id: '',
+    click_time_ms: null,
+    offer_id: 0,
+    goal_id: 0,
+    affiliate_id: 0,
+    advertiser_id: 0,
+    verdict_code: verdict.code,
+    verdict: verdict.slug,
+    title: verdict.title,
+    detail: reason,
+    hint: '',
+    blocking_transaction_id: '',
+    click_pending: 0,
+    token_valid: 0,
+    promo_code: '',
+    track_id: '',
+    adv_order_id: '',
+    adv_user_id: '',
+    adv_params: NO_TEXTS,
+    sub_ids: NO_TEXTS,
+    aff_params: NO_TEXTS,
+    aff_click_id: '',
+    source: '',
+    visitor_ip: '',
   };
 }

@@ -183,11 +183,6 @@ export function settleCall(item: Case, request: GateRequest, reply: GateReply): 
   };
 }
 
-/** The row of a hit that can't be judged at all: poison stays local (invariant 9). */
-export function poisonFields(input: ResolveInput, reason: string): PostbackFields {
-  return invalidFields(resolveCall(input), { slug: 'malformed', detail: reason });
-}
-
 /** The gate's checks, in order, for explain. */
 export const GATE_CHECKS: readonly { readonly name: string; readonly slug: VerdictSlug }[] = [
   { name: 'transaction to change', slug: 'transaction_not_found' },

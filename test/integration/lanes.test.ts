@@ -1,0 +1,237 @@
+/**
+ * The log of verdicts under attack: racing workers, repeated and permuted deliveries, lost answers, burned tokens, rows
+ * that ClickHouse refuses, and a Redis that loses everything in between (invariants 3 to 6 and 9).
+ */
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import type { ClickHouse } from '../../clickhouse/client.ts';
+import { insertGuarded } from '../../clickhouse/insert.ts';
+import { POSTBACK_COLUMNS } from '../../clickhouse/tables.ts';
+import { AppError } from '../../src/domain/app-error.ts';
+import { EMPTY_CATALOGUE, type CatalogueState, type Goal } from '../../src/domain/catalogue.ts';
+import type { Chunk } from '../../src/domain/hit.ts';
+import { createHitIds } from '../../src/domain/uuid-v7.ts';
+import { createRedisKeys, type RedisKeys } from '../../src/redis/keys.ts';
+import { startClickHouse, type TestClickHouse } from '../support/start-clickhouse.ts';
+import { startRedis, type TestRedis } from '../support/start-redis.ts';
+import { conversionChunk, conversionHit, createTestWorker } from '../support/test-worker.ts';
+
+const CAP = 37;
+const OFFERS = [4, 5, 6, 7];
+const NOW = Date.parse('2026-06-15T12:00:00Z');
+const NO_CAPS = { daily: null, monthly: null, total: null };
+
+const goal = (offerId: number): Goal => ({
+  id: offerId * 10,
+  offer_id: offerId,
+  alias: 'sale',
+  title: 'Sale',
+  status: 'active',
+  type: 'CPS',
+  default: true,
+  payout: '5',
+  revenue: '8',
+  currency: 'USD',
+  conversion_status: 'approved',
+  multiple_conversions: true,
+  unique_track_id: false,
+  unique_order_id: true,
+  caps: { ...NO_CAPS, daily: CAP },
+  affiliate_caps: {},
+});
+
+const CATALOGUE: CatalogueState = {
+  ...EMPTY_CATALOGUE,
+  version: 1,
+  advertisers: [{ id: 1, name: 'Acme', status: 'active', token: null, require_token: false }],
+  affiliates: [{ id: 1, name: 'Blogger', status: 'active' }],
+  offers: OFFERS.map((id) => ({
+    id,
+    advertiser_id: 1,
+    title: 'Shop',
+    status: 'active',
+    url: 'https://shop.example/',
+    availability: 'public',
+    timezone: 'UTC',
+    click_lifetime_days: 30,
+    unique_ip: { enabled: false, window: 'ever' },
+    promo_codes_enabled: true,
+    trafficback_url: null,
+    allowed_deep_link_hosts: [],
+    postback_ips: { allow: [], deny: [] },
+  })),
+  goals: OFFERS.map(goal),
+  promo_codes: OFFERS.map((offerId, index) => ({
+    id: index + 1,
+    code: `CODE${offerId}`,
+    affiliate_id: 1,
+    offer_id: offerId,
+    start_date: null,
+    end_date: null,
+    description: '',
+    sequence: index + 1,
+  })),
+  click_id_keys: [{ id: 0, key: '00112233445566778899aabbccddeeff' }],
+};
+
+let server: TestRedis;
+let database: TestClickHouse;
+let clickhouse: ClickHouse;
+let keys: RedisKeys;
+let tests = 0;
+
+beforeAll(async () => {
+  [server, database] = await Promise.all([startRedis(), startClickHouse()]);
+  clickhouse = database.clickhouse;
+}, 120_000);
+afterAll(async () => {
+  await Promise.all([server.close(), database.close()]);
+});
+beforeEach(() => {
+  tests += 1;
+  keys = createRedisKeys(`lanes-${process.pid}-${tests}`);
+});
+afterEach(async () => {
+  await clickhouse.command('TRUNCATE TABLE postback_log');
+});
+
+const worker = (through: ClickHouse = clickhouse) =>
+  createTestWorker({ clickhouse: through, redis: server.redis, keys, catalogue: CATALOGUE });
+
+function chunksOf(count: number, hitsEach: number, prefix: string): Chunk[] {
+  const hitIds = createHitIds(() => NOW);
+  return Array.from({ length: count }, (_, at) => {
+    const hits = Array.from({ length: hitsEach }, (__, n) => {
+      const offer = OFFERS[(at + n) % OFFERS.length] ?? 4;
+      // Every fifth order id was used before.
+      const order = n % 5 === 4 ? `o-${at}-${n - 4}` : `o-${at}-${n}`;
+      return conversionHit(hitIds(), NOW + at, {
+        query: `code=CODE${offer}&adv_order_id=${order}`,
+      });
+    });
+    return conversionChunk(`${prefix}-${at}`, hits);
+  });
+}
+
+interface Totals {
+  readonly hits: number;
+  readonly rows: number;
+  readonly positions: number;
+  readonly last: number;
+}
+
+async function totals(lane: number): Promise<Totals | undefined> {
+  const rows = await clickhouse.query<Totals>(
+    `SELECT uniqExact(hit_id) AS hits, count() AS rows, uniqExact(position) AS positions, max(position) AS last
+     FROM postback_log WHERE lane = ${lane}`,
+  );
+  return rows[0];
+}
+
+async function acceptedByOffer(): Promise<Record<string, number>> {
+  const rows = await clickhouse.query<{ offer_id: number; accepted: number }>(
+    'SELECT offer_id, countIf(verdict_code = 0) AS accepted FROM postback_log GROUP BY offer_id ORDER BY offer_id',
+  );
+  return Object.fromEntries(rows.map(({ offer_id, accepted }) => [String(offer_id), accepted]));
+}
+
+async function expectWholeLog(hits: number): Promise<void> {
+  const lanes = await Promise.all([0, 1, 2, 3].map(totals));
+  expect(lanes.reduce((sum, lane) => sum + (lane?.rows ?? 0), 0)).toBe(hits);
+  for (const lane of lanes) {
+    expect(lane?.rows).toBe(lane?.hits);
+    expect(lane?.positions).toBe(lane?.last);
+  }
+}
+
+it('keeps one row a hit and the cap exact when four workers race over every chunk three times', async () => {
+  const chunks = chunksOf(40, 25, 'race');
+  const workers = [worker(), worker(), worker(), worker()];
+  const deliveries = [...chunks, ...chunks.toReversed(), ...chunks].map((chunk, index) => ({
+    chunk,
+    by: workers[(index * 7) % workers.length] ?? worker(),
+  }));
+  await Promise.all(deliveries.map(({ chunk, by }) => by.ingest(chunk)));
+  await expectWholeLog(40 * 25);
+  expect(await acceptedByOffer()).toEqual({ 4: CAP, 5: CAP, 6: CAP, 7: CAP });
+}, 120_000);
+
+it('goes on exactly where it was when Redis is emptied between chunks', async () => {
+  const chunks = chunksOf(20, 20, 'flush');
+  const one = worker();
+  for (const [at, chunk] of chunks.entries()) {
+    await one.ingest(chunk);
+    if (at % 4 !== 3) continue;
+    const lost = await server.redis.keys(`{${keys.prefix}:l:*`);
+    if (lost.length > 0) await server.redis.del(...lost);
+  }
+  await expectWholeLog(20 * 20);
+  expect(await acceptedByOffer()).toEqual({ 4: CAP, 5: CAP, 6: CAP, 7: CAP });
+}, 120_000);
+
+it('writes one row a hit when an insert lands but its answer is lost', async () => {
+  let lost = 0;
+  const deaf: ClickHouse = {
+    ...clickhouse,
+    async insert(sql, data, parameters) {
+      await clickhouse.insert(sql, data, parameters);
+      lost += 1;
+      if (lost % 2 === 1) throw new AppError('CLICKHOUSE_UNAVAILABLE', 'the answer was lost');
+    },
+  };
+  const chunks = chunksOf(6, 10, 'lost');
+  const one = worker(deaf);
+  for (const chunk of chunks) await one.ingest(chunk);
+  expect(lost).toBeGreaterThan(0);
+  await expectWholeLog(60);
+});
+
+it('goes on under the next token when a kill burned one', async () => {
+  const empty = POSTBACK_COLUMNS.map(([name, type]) => {
+    if (name === 'lane') return 0;
+    if (type.startsWith('Nullable')) return null;
+    if (name === 'row_kind') return 'invalid';
+    if (name === 'channel') return 'promo';
+    if (name === 'position') return 1;
+    return /^(UInt|Decimal)/.test(type) ? 0 : type.startsWith('Date') ? '2026-01-01 00:00:00' : '';
+  });
+  await insertGuarded(clickhouse, {
+    table: 'postback_log',
+    columns: POSTBACK_COLUMNS,
+    rows: [empty],
+    token: '0:1#0',
+    guard: '1',
+  });
+  // The token stays in the engine's deduplication log; the row is gone, as after a kill between the two.
+  await clickhouse.command('DELETE FROM postback_log WHERE lane = 0');
+  const [chunk] = chunksOf(1, 8, 'burned');
+  if (chunk === undefined) throw new Error('no chunk');
+  await worker().ingest(chunk);
+  await expectWholeLog(8);
+});
+
+it('stores a row that ClickHouse refuses as malformed, and the rest of its chunk as judged', async () => {
+  const [chunk] = chunksOf(1, 8, 'refused');
+  if (chunk === undefined) throw new Error('no chunk');
+  let refusals = 0;
+  const strict: ClickHouse = {
+    ...clickhouse,
+    // A value that judging let through and the column's type does not hold.
+    insert: (sql, data, parameters) =>
+      clickhouse
+        .insert(sql, data.replace(/"5",("8",null,"USD","CODE6")/, '"not money",$1'), parameters)
+        .catch((error: unknown) => {
+          refusals += 1;
+          throw error;
+        }),
+  };
+  await worker(strict).ingest(chunk);
+  expect(refusals).toBeGreaterThan(0);
+  await expectWholeLog(8);
+  const rows = await clickhouse.query<{ verdict: string; detail: string; query: string }>(
+    "SELECT verdict, detail, query FROM postback_log WHERE verdict = 'malformed'",
+  );
+  expect(rows).toHaveLength(2);
+  expect(rows[0]?.detail).toContain('could not be stored as judged');
+  expect(rows[0]?.query).toContain('CODE6');
+  expect(await acceptedByOffer()).toMatchObject({ 4: 1, 5: 2, 7: 2 });
+});

@@ -1,0 +1,93 @@
+/** The worker's way from a chunk to rows, without its process and queue: real Redis, real ClickHouse, a catalogue in memory. */
+import type { Redis } from 'ioredis';
+import { pino } from 'pino';
+import type { ClickHouse } from '../../clickhouse/client.ts';
+import { createCatalogueSnapshot, type CatalogueState } from '../../src/domain/catalogue.ts';
+import { createClickIdCodec } from '../../src/domain/click-id.ts';
+import { LANE_COUNT } from '../../src/domain/gate-request.ts';
+import type { Chunk, ConversionHit } from '../../src/domain/hit.ts';
+import type { RedisKeys } from '../../src/redis/keys.ts';
+import { createLaneLog } from '../../workers/gate/lane-log.ts';
+import { createLaneState } from '../../workers/gate/lane-state.ts';
+import { createLaneWriter } from '../../workers/gate/lane-writer.ts';
+import { createClickAnswers } from '../../workers/ingest/click-answers.ts';
+import { createClickStore, type ClickStore } from '../../workers/ingest/click-store.ts';
+import {
+  createConversionIngest,
+  type IngestConversions,
+} from '../../workers/ingest/conversions.ts';
+
+export interface TestWorker {
+  readonly ingest: IngestConversions;
+  readonly clicks: ClickStore;
+}
+
+export function createTestWorker(deps: {
+  readonly clickhouse: ClickHouse;
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  readonly catalogue: CatalogueState;
+  readonly clock?: () => number;
+}): TestWorker {
+  const { clickhouse, redis, keys } = deps;
+  const clock = deps.clock ?? Date.now;
+  const logger = pino({ level: 'silent' });
+  const snapshot = createCatalogueSnapshot(deps.catalogue);
+  const snapshotAt = () => Promise.resolve(snapshot);
+  const enrichment = { country: () => '', device: () => ({ device: '', os: '', browser: '' }) };
+  const clicks = createClickStore({ clickhouse, enrichment, clock });
+  const lanes = Array.from({ length: LANE_COUNT }, (_, lane) => {
+    const log = createLaneLog(clickhouse, lane);
+    const state = createLaneState({ redis, keys, lane, log, snapshotAt, clock, logger });
+    return createLaneWriter({ clickhouse, lane, log, state, clock, logger });
+  });
+  const codec = createClickIdCodec(snapshot.state.click_id_keys);
+  const ingest = createConversionIngest({
+    clickhouse,
+    answerClicks: createClickAnswers({ clicks, redis, keys, clock }),
+    lanes,
+    snapshotAt,
+    codecOf: () => codec,
+    enrichment,
+    clock,
+    onCommitted: () => undefined,
+  });
+  return { ingest, clicks };
+}
+
+export function conversionHit(
+  hitId: string,
+  receivedAtMs: number,
+  fields: Partial<ConversionHit> = {},
+): ConversionHit {
+  return {
+    hitId,
+    receivedAtMs,
+    endpoint: 'promo',
+    method: 'GET',
+    path: '/track/promo',
+    query: '',
+    body: '',
+    bodyIsBase64: false,
+    contentType: '',
+    cookies: '',
+    ip: '203.0.113.9',
+    userAgent: '',
+    referer: '',
+    fromBrowser: false,
+    ...fields,
+  };
+}
+
+export function conversionChunk(chunkId: string, hits: readonly ConversionHit[]): Chunk {
+  return {
+    header: {
+      chunkId,
+      kind: 'conversions',
+      edgeNumber: 0,
+      openedAtMs: hits[0]?.receivedAtMs ?? 0,
+      catalogueVersion: 1,
+    },
+    hits,
+  };
+}
