@@ -4,8 +4,6 @@
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { ClickHouse } from '../../clickhouse/client.ts';
-import { insertGuarded } from '../../clickhouse/insert.ts';
-import { POSTBACK_COLUMNS } from '../../clickhouse/tables.ts';
 import { AppError } from '../../src/domain/app-error.ts';
 import { EMPTY_CATALOGUE, type CatalogueState, type Goal } from '../../src/domain/catalogue.ts';
 import type { Chunk } from '../../src/domain/hit.ts';
@@ -186,26 +184,15 @@ it('writes one row a hit when an insert lands but its answer is lost', async () 
 });
 
 it('goes on under the next token when a kill burned one', async () => {
-  const empty = POSTBACK_COLUMNS.map(([name, type]) => {
-    if (name === 'lane') return 0;
-    if (type.startsWith('Nullable')) return null;
-    if (name === 'row_kind') return 'invalid';
-    if (name === 'channel') return 'promo';
-    if (name === 'position') return 1;
-    return /^(UInt|Decimal)/.test(type) ? 0 : type.startsWith('Date') ? '2026-01-01 00:00:00' : '';
-  });
-  await insertGuarded(clickhouse, {
-    table: 'postback_log',
-    columns: POSTBACK_COLUMNS,
-    rows: [empty],
-    token: '0:1#0',
-    guard: '1',
-  });
-  // The token stays in the engine's deduplication log; the row is gone, as after a kill between the two.
-  await clickhouse.command('DELETE FROM postback_log WHERE lane = 0');
+  // Seen from outside, a burned token is an insert that reports success and writes nothing, however often it is repeated.
+  const burned: ClickHouse = {
+    ...clickhouse,
+    insert: (sql, data, parameters) =>
+      /'[0-3]:1#[01]'/.test(sql) ? Promise.resolve() : clickhouse.insert(sql, data, parameters),
+  };
   const [chunk] = chunksOf(1, 8, 'burned');
   if (chunk === undefined) throw new Error('no chunk');
-  await worker().ingest(chunk);
+  await worker(burned).ingest(chunk);
   await expectWholeLog(8);
 });
 
