@@ -243,11 +243,16 @@ export async function createEmbeddedClickHouse(
     }).end();
   }
 
-  function write(out: NodeJS.WritableStream, chunk: Uint8Array): Promise<void> | undefined {
-    if (out.write(chunk)) return undefined;
+  /** Undefined: go on. A client that has gone never drains: without a look at it the statement's place is lost for good. */
+  function write(
+    out: NodeJS.WritableStream,
+    response: ServerResponse,
+    chunk: Uint8Array,
+  ): Promise<void> | undefined {
+    if (response.destroyed || out.write(chunk)) return undefined;
     return new Promise((resolve) => {
       out.once('drain', resolve);
-      out.once('close', resolve);
+      response.once('close', resolve);
     });
   }
 
@@ -275,7 +280,7 @@ export async function createEmbeddedClickHouse(
       let out: NodeJS.WritableStream | undefined;
       await engine.stream(sql, format, use, async (chunk) => {
         out ??= begin(response, asked, format, queryId, noRows);
-        await write(out, chunk);
+        await write(out, response, chunk);
         return !gone;
       });
       out ??= begin(response, asked, format, queryId, noRows);
