@@ -78,9 +78,13 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
       );
   }
 
-  async function enqueue(chunk: Outstanding, job: ChunkJob): Promise<void> {
+  async function enqueue(
+    chunk: Outstanding,
+    job: ChunkJob,
+    how: 'enqueue' | 'requeue' = 'enqueue',
+  ): Promise<void> {
     try {
-      await deps.producer.enqueue(job);
+      await deps.producer[how](job);
       chunk.queued = true;
     } catch (error) {
       chunk.queued = false;
@@ -151,11 +155,12 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
         continue;
       }
       chunk.hitCount = read.records.length;
-      await enqueue(chunk, {
+      const job = {
         header: chunk.header,
         hitCount: read.records.length,
         records: read.records.join('\n'),
-      });
+      };
+      await enqueue(chunk, job, 'requeue');
     }
   }
 
