@@ -16,10 +16,10 @@ import { createTailHub } from './tail-hub.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Clients send `content-type: application/json` with every request; one without a body is not a broken one. */
-function acceptEmptyJson(app: FastifyInstance): void {
+/** JSON alone. Clients name that type with every request: one without a body is not a broken one. */
+function acceptJson(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
-  app.removeContentTypeParser('application/json');
+  app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     const text = body.toString();
     if (text === '') done(null, undefined);
@@ -36,7 +36,7 @@ export async function createApiServer(context: ApiContext): Promise<FastifyInsta
     trustProxy: context.trustedProxies.length === 0 ? false : [...context.trustedProxies],
     routerOptions: { maxParamLength: 500 },
   });
-  acceptEmptyJson(app);
+  acceptJson(app);
   // Route schemas describe; zod and the report definitions, from which they are made, validate.
   app.setValidatorCompiler(() => () => true);
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
