@@ -39,9 +39,12 @@ export function isValueOf(type: ColumnType, text: string): boolean {
 
 function filterValues(name: string, type: ColumnType, values: readonly string[]): unknown {
   const max = UINT_MAX[type];
-  if (!values.every((value) => isValueOf(type, value))) {
+  // Money is never negative; NULL stands in for -1 where it is compared.
+  const fits = (value: string): boolean =>
+    isValueOf(type, value) && !(type === 'Decimal' && value.startsWith('-'));
+  if (!values.every(fits)) {
     if (max !== undefined) refuse(name, `must be a whole number from 0 to ${max}`);
-    refuse(name, 'must be a plain decimal with up to 4 places');
+    refuse(name, 'must be a plain decimal of 0 or more with up to 4 places');
   }
   return max === undefined ? values : values.map(BigInt);
 }
