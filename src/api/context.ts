@@ -10,13 +10,15 @@ import type { ApiKeys } from './keys.ts';
 import { forbidden, Problem } from './problem.ts';
 
 export interface ApiContext {
-  readonly clickhouse: ClickHouse;
   /** A connection of the analyst's rights is not needed: the report builder admits no SQL from outside. */
+  readonly clickhouse: ClickHouse;
   readonly redis: Redis;
   readonly createSubscriber: () => Redis;
   readonly keys: RedisKeys;
   readonly store: CatalogueStore;
   readonly apiKeys: ApiKeys;
+  /** CIDRs of proxies whose X-Forwarded-For tells the caller's address. */
+  readonly trustedProxies: readonly string[];
   readonly logger: Logger;
 }
 

@@ -29,6 +29,7 @@ export async function runApi(config: Config): Promise<number> {
     keys,
     store,
     apiKeys: createApiKeys(clickhouse, secrets.adminKey),
+    trustedProxies: config.trustedProxies,
     logger,
   });
   await app.listen({ host: config.host, port: config.apiPort });
