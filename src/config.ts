@@ -29,6 +29,8 @@ export interface Config {
   readonly trafficbackUrl: string | null;
   /** First edge number of this host: edge numbers must differ between hosts, or click ids collide. */
   readonly edgeNumberBase: number;
+  /** Null but in fault tests: names a file that says where this process shall die (`cli/crash.ts`). */
+  readonly crashFile: string | null;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -129,6 +131,7 @@ export function readConfig(
     workers: read.integer('SLUICE_WORKERS', 1, 1, 64),
     trafficbackUrl: read.url('SLUICE_TRAFFICBACK_URL', ['http:', 'https:']),
     edgeNumberBase: read.integer('SLUICE_EDGE_NUMBER_BASE', 0, 0, EDGE_NUMBER_MAX),
+    crashFile: read.text('SLUICE_CRASH_FILE'),
     logLevel: read.oneOf('SLUICE_LOG_LEVEL', 'info', ['debug', 'info', 'warn', 'error']),
   };
   const { faults } = read;
