@@ -1,4 +1,5 @@
 /** What the front answers: forms, browsers, cookies, CORS, methods, limits. A real edge, requests byte by byte. */
+import { Script } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createClickIdCodec } from '../../src/domain/click-id.ts';
 import { catalogue, goal, offer, TEST_KEY } from '../support/catalogue.ts';
@@ -50,7 +51,7 @@ describe('the form of an answer', () => {
 
   test('js is a script, iframe a page, json names the stored hit', async () => {
     const js = await ask(edge.port, 'GET', `${TRACK}?return=js`);
-    expect(() => new Function(js.body.toString())).not.toThrow();
+    expect(() => new Script(js.body.toString())).not.toThrow();
     const frame = await ask(edge.port, 'GET', `${TRACK}?return=iframe`);
     expect(frame.body.toString()).toMatch(/^<!doctype html>.*<\/html>$/);
     const json = await ask(edge.port, 'GET', `${TRACK}?return=json&adv_order_id=o1`);
