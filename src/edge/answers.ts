@@ -8,7 +8,7 @@ export interface Answer {
   readonly body: string | Buffer;
 }
 
-/** The classical transparent 1×1 GIF, 43 bytes. */
+/** The classical transparent 1×1 GIF, 42 bytes. */
 const GIF = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
 const HTML =
   '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>ok</title></head><body></body></html>';

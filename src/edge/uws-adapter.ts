@@ -65,9 +65,10 @@ function copyHeaders(request: HttpRequest): CopiedHeaders {
   request.forEach((name, value) => {
     bytes += name.length + value.length + 4;
     const before = values[name];
-    // Several X-Forwarded-For or Cookie lines are one list.
+    // Several lines of a forwarding header or of Cookie are one list.
     if (before === undefined) values[name] = value;
-    else if (name === 'x-forwarded-for') values[name] = `${before}, ${value}`;
+    else if (name === 'x-forwarded-for' || name === 'x-forwarded-proto')
+      values[name] = `${before}, ${value}`;
     else if (name === 'cookie') values[name] = `${before}; ${value}`;
   });
   return { bytes, values };
