@@ -5,11 +5,30 @@
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { projectPath } from '../src/project-root.ts';
+import { batch } from './measurements/batch.ts';
+import { bigData } from './measurements/big-data.ts';
+import { edgeLatency } from './measurements/edge-latency.ts';
 import { edgePeaks } from './measurements/edge-peaks.ts';
+import { freshness } from './measurements/freshness.ts';
+import { gate } from './measurements/gate.ts';
+import { memory } from './measurements/memory.ts';
+import { clickPipeline, conversionPipeline } from './measurements/pipelines.ts';
+import { start } from './measurements/start.ts';
 import { printResult, writeDocument, type Section } from './paper/document.ts';
 import type { Measurement, Settings } from './paper/result.ts';
 
-const MEASUREMENTS: readonly Measurement[] = [edgePeaks];
+const MEASUREMENTS: readonly Measurement[] = [
+  edgePeaks,
+  edgeLatency,
+  clickPipeline,
+  conversionPipeline,
+  freshness,
+  gate,
+  batch,
+  bigData,
+  memory,
+  start,
+];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -42,10 +61,11 @@ const settings = readSettings();
 execFileSync(projectPath('sluice'), ['--help'], { stdio: ['ignore', 'ignore', 'inherit'] });
 const startedAt = new Date();
 const sections: Section[] = [];
-for (const { name, run } of measurements) {
+for (const measurement of measurements) {
+  const { name } = measurement;
   const began = performance.now();
   console.error(`bench: ${name} …`);
-  const result = await run(settings);
+  const result = await measurement.run(settings);
   const seconds = (performance.now() - began) / 1000;
   sections.push({ name, result, seconds });
   console.log(printResult({ name, result, seconds }));

@@ -94,12 +94,8 @@ function conversionRequests(clickIdsFile: string, skip: number): RequestMaker {
 }
 
 export function createRequests(traffic: Traffic): RequestMaker {
-  switch (traffic.kind) {
-    case 'click':
-      return clickRequests();
-    case 'goal-gif':
-      return goalGifRequests();
-    case 'conversion':
-      return conversionRequests(traffic.clickIdsFile, traffic.skip);
-  }
+  if (traffic.kind === 'click') return clickRequests();
+  return traffic.kind === 'goal-gif'
+    ? goalGifRequests()
+    : conversionRequests(traffic.clickIdsFile, traffic.skip);
 }

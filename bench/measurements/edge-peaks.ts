@@ -5,14 +5,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { projectPath } from '../../src/project-root.ts';
 import { browserHeaders, clickPath, goalCookie, goalGifPath } from '../load/requests.ts';
 import { count, fixed, percent, spreadText } from '../paper/numbers.ts';
 import type { Finding, Measurement, Result, Settings } from '../paper/result.ts';
 import { ratios, spread } from '../paper/statistics.ts';
 import { startNginx } from '../peers/nginx.ts';
+import { startUws } from '../peers/start-uws.ts';
 import { CONNECTIONS } from '../stage/load.ts';
-import { startProcess } from '../stage/processes.ts';
 import { dropQueues, GENERATOR_CORE, SERVER_CORE } from '../stage/cores.ts';
 import { freePort, startStack, type Stack } from '../stage/stack.ts';
 import { runWrk, type Peak } from '../stage/wrk.ts';
@@ -45,20 +44,7 @@ function sluice(stack: Stack): Contestant {
 function uws(dir: string): Contestant {
   return {
     name: 'bare uWebSockets.js',
-    async start() {
-      const port = await freePort();
-      const server = await startProcess(
-        [
-          process.execPath,
-          '--import',
-          'tsx',
-          projectPath('bench', 'peers', 'uws-server.ts'),
-          String(port),
-        ],
-        { cores: SERVER_CORE, logFile: join(dir, 'uws.log'), announces: true },
-      );
-      return { port, pid: server.pid, stop: () => server.stop('SIGKILL') };
-    },
+    start: () => startUws(dir),
   };
 }
 
@@ -106,9 +92,7 @@ async function race(
   for (let round = 0; round < rounds; round++) {
     const turn = round % contestants.length;
     for (const contestant of [...contestants.slice(turn), ...contestants.slice(0, turn)])
-      peaks
-        .get(contestant.name)
-        ?.push(await measureOne(contestant, path, headers, settings));
+      peaks.get(contestant.name)?.push(await measureOne(contestant, path, headers, settings));
   }
   return peaks;
 }

@@ -28,7 +28,12 @@ export function describeMachine(startedAt: Date): readonly (readonly [string, st
     ['commit', commit()],
     ['processor', `${cores[0]?.model.trim() ?? 'unknown'}, ${cores.length} cores`],
     ['memory', `${Math.round(totalmem() / 1024 ** 3)} GiB`],
-    ['load average at the end', loadavg().map((load) => load.toFixed(2)).join(', ')],
+    [
+      'load average at the end',
+      loadavg()
+        .map((load) => load.toFixed(2))
+        .join(', '),
+    ],
     ['kernel', release()],
     ['Node', process.version],
     ['Redis', versionOf('redis-server', ['--version'])],

@@ -7,7 +7,8 @@ import { pinTo, type Cores } from './processes.ts';
 /** Sockets of every load, as the issue asks: 64. */
 export const CONNECTIONS = 64;
 
-export type LoadOptions = Partial<LoadPlan> & Pick<LoadPlan, 'port' | 'rate' | 'seconds' | 'traffic'>;
+export type LoadOptions = Partial<LoadPlan> &
+  Pick<LoadPlan, 'port' | 'rate' | 'seconds' | 'traffic'>;
 
 export async function runGenerator(
   options: LoadOptions,

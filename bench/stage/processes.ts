@@ -53,9 +53,7 @@ export async function startProcess(
   options: StartOptions,
 ): Promise<Running> {
   const [program, ...args] =
-    options.cores === undefined
-      ? command
-      : (['taskset', '-c', options.cores, ...command] as const);
+    options.cores === undefined ? command : (['taskset', '-c', options.cores, ...command] as const);
   const log = openSync(options.logFile, 'a');
   const child = spawn(program, args, {
     env: { ...process.env, ...options.env },

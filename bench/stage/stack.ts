@@ -64,14 +64,23 @@ export async function until(
 export async function startRedis(
   dir: string,
   cores: Cores,
-  appendOnly = true,
 ): Promise<{ redis: Redis; url: string; server: Running }> {
   const port = await freePort();
   const server = await startProcess(
     [
       'redis-server',
-      ...['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', ''],
-      ...['--appendonly', appendOnly ? 'yes' : 'no', '--appendfsync', 'everysec'],
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      dir,
+      '--save',
+      '',
+      '--appendonly',
+      'yes',
+      '--appendfsync',
+      'everysec',
     ],
     { cores, logFile: join(dir, 'redis.log') },
   );

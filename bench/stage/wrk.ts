@@ -27,14 +27,7 @@ const WATCH_MS = 100;
 export async function runWrk(plan: PeakPlan): Promise<Peak> {
   const wrk = requireProgram('wrk', 'wrk');
   const headers = plan.headers.flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
-  const command = [
-    wrk,
-    '-t1',
-    `-c${plan.connections}`,
-    `-d${plan.seconds}s`,
-    ...headers,
-    plan.url,
-  ];
+  const command = [wrk, '-t1', `-c${plan.connections}`, `-d${plan.seconds}s`, ...headers, plan.url];
   const pinned = plan.cores === undefined ? command : ['taskset', '-c', plan.cores, ...command];
   const before = cpuMs(plan.serverPid);
   const started = performance.now();
