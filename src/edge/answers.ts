@@ -86,9 +86,9 @@ export function preflightAnswer(origin: string): Answer {
   };
 }
 
-export function methodAnswer(method: string): Answer {
+export function methodAnswer(method: string, allowed = 'GET, HEAD, POST, OPTIONS'): Answer {
   return jsonAnswer('405 Method Not Allowed', { error: `${method.slice(0, 20)} is not allowed` }, [
-    ['Allow', 'GET, HEAD, POST, OPTIONS'],
+    ['Allow', allowed],
   ]);
 }
 
