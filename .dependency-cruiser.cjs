@@ -4,7 +4,7 @@ module.exports = {
   forbidden: [
     forbid('domain-imports-nothing-of-ours', '^src/domain/', '^(src/(?!domain/)|workers|clickhouse)'),
     forbid('nothing-imports-cli', '^(src/(?!cli/)|workers|clickhouse)', '^src/cli/'),
-    forbid('stores-stay-below', '^(src/(spool|queue|redis|catalogue)|clickhouse)/', '^(src/(edge|reports|api)|workers)/'),
+    forbid('stores-stay-below', '^(src/(spool|queue|redis|catalogue|accounts)|clickhouse)/', '^(src/(edge|reports|api)|workers)/'),
     forbid('edge-is-alone', '^src/edge/', '^(src/(reports|api)|workers)/'),
     forbid('workers-below-api', '^workers/', '^src/(edge|reports|api)/'),
     forbid('reports-below-api', '^src/reports/', '^src/(edge|api)/'),

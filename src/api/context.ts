@@ -3,6 +3,8 @@ import type { FastifyRequest } from 'fastify';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { ClickHouse } from '../../clickhouse/client.ts';
+import type { Accounts } from '../accounts/accounts.ts';
+import type { User } from '../accounts/users.ts';
 import type { CatalogueStore } from '../catalogue/store.ts';
 import type { RedisKeys } from '../redis/keys.ts';
 import type { Principal } from '../reports/principal.ts';
@@ -20,15 +22,30 @@ export interface ApiContext {
   readonly logger: Logger;
 }
 
+/** What the server adds for signed-in users; tools that call a route's function need none of it. */
+export interface ServerContext extends ApiContext {
+  readonly accounts: Accounts;
+  /** Where the tracking front is reached from outside: a URL, else this port of the console's own host. */
+  readonly tracking: { readonly url: string | null; readonly port: number };
+  /** Whose X-Forwarded-* headers are believed, as CIDRs. */
+  readonly trustedProxies: readonly string[];
+}
+
 declare module 'fastify' {
   interface FastifyRequest {
     principal: Principal | null;
+    /** The signed-in user; null for a key. */
+    user: User | null;
   }
 }
 
 export function principalOf(request: FastifyRequest): Principal {
   if (request.principal === null)
-    throw new Problem(401, 'Unauthorized', 'send an API key: Authorization: Bearer <key>');
+    throw new Problem(
+      401,
+      'Unauthorized',
+      'sign in, or send an API key: Authorization: Bearer <key>',
+    );
   return request.principal;
 }
 

@@ -1,19 +1,21 @@
 /** The API process: Fastify with who-are-you, problem documents and the routes. Listens on the API port. */
+import cookie from '@fastify/cookie';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { AppError, messageOf } from '../domain/app-error.ts';
 import { CatalogueFaults } from '../catalogue/store.ts';
-import type { ApiContext } from './context.ts';
+import { registerAuthentication } from './authenticate.ts';
+import type { ServerContext } from './context.ts';
 import { Problem } from './problem.ts';
 import { registerCatalogueRoutes } from './routes/catalogue.ts';
 import { registerExplainRoutes } from './routes/explain.ts';
 import { registerKeyRoutes } from './routes/keys.ts';
 import { registerReportRoutes } from './routes/reports.ts';
+import { registerSessionRoutes } from './routes/session.ts';
 import { registerTailRoutes } from './routes/tail.ts';
+import { registerUserRoutes } from './routes/users.ts';
 
-/** Wrong keys a minute from one address before it must wait. */
-const WRONG_KEYS_A_MINUTE = 60;
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
 function toProblem(error: unknown): Problem {
@@ -33,9 +35,13 @@ function toProblem(error: unknown): Problem {
     : new Problem(500, 'Internal Server Error', 'this is a defect of ours; the log has it');
 }
 
-export async function createApiServer(context: ApiContext): Promise<FastifyInstance> {
-  const app = Fastify({ logger: false, bodyLimit: BODY_BYTES_MAX, forceCloseConnections: true });
-  app.decorateRequest('principal', null);
+export async function createApiServer(context: ServerContext): Promise<FastifyInstance> {
+  const app = Fastify({
+    logger: false,
+    bodyLimit: BODY_BYTES_MAX,
+    forceCloseConnections: true,
+    trustProxy: context.trustedProxies.length === 0 ? false : [...context.trustedProxies],
+  });
   app.setErrorHandler((error, request, reply) => {
     const problem = toProblem(error);
     if (problem.status >= 500)
@@ -71,31 +77,15 @@ export async function createApiServer(context: ApiContext): Promise<FastifyInsta
     },
   });
   await app.register(rateLimit, { global: false });
-  const wrongKeys = app.createRateLimit({ max: WRONG_KEYS_A_MINUTE, timeWindow: '1 minute' });
-  app.addHook('onRequest', async (request) => {
-    if (!request.url.startsWith('/api/v1/')) return;
-    const header = request.headers.authorization ?? '';
-    const key = header.startsWith('Bearer ') ? header.slice(7).trim() : '';
-    request.principal = key === '' ? null : ((await context.apiKeys.principalOf(key)) ?? null);
-    if (request.principal !== null) return;
-    const limit = await wrongKeys(request);
-    if (!limit.isAllowed && limit.isExceeded)
-      throw new Problem(
-        429,
-        'Too Many Requests',
-        'too many wrong keys from this address: wait a minute',
-      );
-    throw new Problem(
-      401,
-      'Unauthorized',
-      key === '' ? 'send an API key: Authorization: Bearer <key>' : 'the key is not valid',
-    );
-  });
+  await app.register(cookie);
+  registerAuthentication(app, context);
   app.get('/healthz', async () => ({ status: 'ok' }));
   registerReportRoutes(app, context);
   registerExplainRoutes(app, context);
   registerTailRoutes(app, context);
   registerKeyRoutes(app, context);
+  registerSessionRoutes(app, context);
+  registerUserRoutes(app, context);
   registerCatalogueRoutes(app, context);
   app.get('/api/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   await app.ready();
