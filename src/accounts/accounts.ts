@@ -3,10 +3,11 @@
  * for the routes to say. A refusal is a value with the field it is about.
  */
 import type { ClickHouse } from '../../clickhouse/client.ts';
+import type { User } from '../domain/user.ts';
 import { createPasswords, type Passwords } from './passwords.ts';
 import { createSessions, type Session, type Sessions } from './sessions.ts';
 import { createThrottle } from './throttle.ts';
-import { createUsers, type StoredUser, type User } from './users.ts';
+import { createUsers, type StoredUser } from './users.ts';
 
 export class AccountRefused extends Error {
   readonly field: string;

@@ -3,7 +3,7 @@
  * a cookie needs the session's CSRF token and must not come from another site; a key needs neither, no browser adds it.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { User } from '../accounts/users.ts';
+import type { User } from '../domain/user.ts';
 import { isCsrfToken } from '../accounts/sessions.ts';
 import type { Principal } from '../reports/principal.ts';
 import type { ServerContext } from './context.ts';

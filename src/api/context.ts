@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import type { Accounts } from '../accounts/accounts.ts';
-import type { User } from '../accounts/users.ts';
+import type { User } from '../domain/user.ts';
 import type { CatalogueStore } from '../catalogue/store.ts';
 import type { RedisKeys } from '../redis/keys.ts';
 import type { Principal } from '../reports/principal.ts';

@@ -9,11 +9,15 @@ import { registerAuthentication } from './authenticate.ts';
 import type { ServerContext } from './context.ts';
 import { Problem } from './problem.ts';
 import { registerCatalogueRoutes } from './routes/catalogue.ts';
+import { registerConsole } from './routes/console.ts';
 import { registerExplainRoutes } from './routes/explain.ts';
 import { registerKeyRoutes } from './routes/keys.ts';
 import { registerReportRoutes } from './routes/reports.ts';
+import { registerRequestableOfferRoutes } from './routes/requestable-offers.ts';
 import { registerSessionRoutes } from './routes/session.ts';
+import { registerStatusRoutes } from './routes/status.ts';
 import { registerTailRoutes } from './routes/tail.ts';
+import { registerTotalRoutes } from './routes/totals.ts';
 import { registerUserRoutes } from './routes/users.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
@@ -57,14 +61,17 @@ export async function createApiServer(context: ServerContext): Promise<FastifyIn
       errors: problem.errors,
     });
   });
-  app.setNotFoundHandler((_request, reply) =>
-    reply.status(404).type('application/problem+json').send({
-      type: 'about:blank',
-      title: 'Not Found',
-      status: 404,
-      detail: 'no such path',
-      errors: [],
-    }),
+  const sendConsole = await registerConsole(app, context);
+  app.setNotFoundHandler(
+    (request, reply) =>
+      sendConsole(request, reply) ??
+      reply.status(404).type('application/problem+json').send({
+        type: 'about:blank',
+        title: 'Not Found',
+        status: 404,
+        detail: 'no such path',
+        errors: [],
+      }),
   );
   await app.register(swagger, {
     openapi: {
@@ -86,6 +93,9 @@ export async function createApiServer(context: ServerContext): Promise<FastifyIn
   registerKeyRoutes(app, context);
   registerSessionRoutes(app, context);
   registerUserRoutes(app, context);
+  registerTotalRoutes(app, context);
+  registerStatusRoutes(app, context);
+  registerRequestableOfferRoutes(app, context);
   registerCatalogueRoutes(app, context);
   app.get('/api/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   await app.ready();

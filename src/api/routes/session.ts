@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { SignIn } from '../../accounts/accounts.ts';
 import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from '../../accounts/passwords.ts';
 import { csrfTokenOf, SESSION_MS } from '../../accounts/sessions.ts';
-import type { User } from '../../accounts/users.ts';
+import type { User } from '../../domain/user.ts';
 import { parseEntity } from '../../catalogue/schema.ts';
 import { COOKIE_PATH, SESSION_COOKIE } from '../authenticate.ts';
 import { principalOf, type ServerContext } from '../context.ts';

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { AccountRefused, type UserPatch } from '../../accounts/accounts.ts';
-import { USER_ROLES, USER_STATUSES } from '../../accounts/users.ts';
+import { USER_ROLES, USER_STATUSES } from '../../domain/user.ts';
 import { parseEntity } from '../../catalogue/schema.ts';
 import type { CatalogueState } from '../../domain/catalogue.ts';
 import { requireManager, type ServerContext } from '../context.ts';
