@@ -4,12 +4,14 @@ import { AccountPage } from './access/account-page.tsx';
 import { ApiKeysPage } from './access/api-keys-page.tsx';
 import { UsersPage } from './access/users-page.tsx';
 import { SessionProvider, useSessionQuery } from './api/session.tsx';
+import { DashboardPage } from './dashboard/dashboard-page.tsx';
 import { DebuggerPage } from './debugger/debugger-page.tsx';
 import { ExplainPage } from './explain/explain-drawer.tsx';
 import { OfferPage } from './offers/offer-page.tsx';
 import { OffersPage } from './offers/offers-page.tsx';
 import { PeoplePage } from './people/people-page.tsx';
 import { AdvertiserPage, AffiliatePage } from './people/person-page.tsx';
+import { AssetsPage } from './portal/assets-page.tsx';
 import { ReportPage } from './reports/report-page.tsx';
 import { StatisticsPage } from './reports/statistics-page.tsx';
 import { Shell } from './shell/shell.tsx';
@@ -29,6 +31,12 @@ export function App() {
     <SessionProvider session={session.data}>
       <Shell>
         <Switch>
+          <Route path="/">
+            <DashboardPage />
+          </Route>
+          <Route path="/assets/tracking-link">
+            <AssetsPage />
+          </Route>
           <Route path="/reports/statistics">
             <StatisticsPage />
           </Route>

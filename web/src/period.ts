@@ -22,6 +22,12 @@ export function todayIn(zone: string): string {
   return new Intl.DateTimeFormat('sv-SE', { timeZone: zone }).format(Date.now());
 }
 
+/** The hour of the day that it is in the zone. */
+export function hourIn(zone: string): number {
+  const format = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, hour: '2-digit' });
+  return Number(format.format(Date.now()));
+}
+
 export function addDays(date: string, days: number): string {
   const day = new Date(`${date}T12:00:00Z`);
   day.setUTCDate(day.getUTCDate() + days);

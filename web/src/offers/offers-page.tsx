@@ -4,6 +4,7 @@ import { Link, useLocation } from 'wouter';
 import { OFFER_STATUSES, type Offer } from '../../../src/domain/catalogue.ts';
 import { useCatalogue, useChange, useNames } from '../api/catalogue.ts';
 import { useSession } from '../api/session.tsx';
+import { RequestableOffers } from '../portal/requestable-offers.tsx';
 import { Badge, PageHead } from '../ui/bits.tsx';
 import { Dialog } from '../ui/dialog.tsx';
 import { useErrors } from '../ui/draft.ts';
@@ -163,6 +164,7 @@ export function OffersPage() {
       <Await query={offers} what="offers">
         {(rows) => <OfferTable offers={rows} status={status} text={text} />}
       </Await>
+      {user.role === 'affiliate' && <RequestableOffers />}
       {creating && <NewOfferDialog onClose={() => setCreating(false)} />}
     </>
   );
