@@ -25,7 +25,7 @@ module.exports = {
       name: 'console-shares-pure-tables-only',
       severity: 'error',
       from: { path: '^web/' },
-      to: { path: '^(src/(?!domain/|reports/definitions)|workers|clickhouse)' },
+      to: { path: '^(src/(?!domain/|reports/(definitions|principal)\\.ts$)|workers|clickhouse)' },
     },
     forbid('nothing-imports-the-console', '^(src|workers|clickhouse)', '^web/'),
     {

@@ -26,6 +26,8 @@ export interface ClickHouse {
   readonly privateDatabase: string;
   readonly raw: ClickHouseClient;
   query<T>(sql: string, parameters?: QueryParameters, signal?: AbortSignal): Promise<T[]>;
+  /** `sql` ends in `FORMAT X`; the answer's bytes as they come. An error after the first bytes destroys the stream. */
+  stream(sql: string, parameters: QueryParameters, signal: AbortSignal): Promise<Readable>;
   command(sql: string, parameters?: QueryParameters): Promise<void>;
   /** `sql` ends in `FORMAT X`; the data follows in that format. Not retried. */
   insert(sql: string, data: string, parameters?: QueryParameters): Promise<void>;
@@ -106,6 +108,18 @@ export function createClickHouse(settings: ClickHouseSettings): ClickHouse {
           })
           .then((result) => result.json<T>()),
       ),
+    async stream(sql, parameters, signal) {
+      const result = await guarded(
+        raw.exec({
+          query: sql,
+          query_params: { ...parameters },
+          abort_signal: signal,
+          // The server would hold the whole answer back until it is complete.
+          clickhouse_settings: { wait_end_of_query: 0 },
+        }),
+      );
+      return result.stream;
+    },
     async command(sql, parameters) {
       await guarded(raw.command({ query: sql, ...(parameters && { query_params: parameters }) }));
     },

@@ -3,6 +3,7 @@
  */
 import { resolve } from 'node:path';
 import { AppError } from './domain/app-error.ts';
+import { EDGE_NUMBER_MAX } from './domain/click-id.ts';
 import { parseCidr } from './domain/ip-rules.ts';
 
 export interface Config {
@@ -30,6 +31,8 @@ export interface Config {
   readonly trackingUrl: string | null;
   /** First edge number of this host: edge numbers must differ between hosts, or click ids collide. */
   readonly edgeNumberBase: number;
+  /** Null but in fault tests: names a file that says where this process shall die (`cli/crash.ts`). */
+  readonly crashFile: string | null;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -59,8 +62,8 @@ function createReader(env: Readonly<Record<string, string | undefined>>) {
     integer(name: string, fallback: number, min: number, max: number): number {
       const value = text(name);
       if (value === null) return fallback;
-      const number = Number(value);
-      if (Number.isInteger(number) && number >= min && number <= max) return number;
+      const number = /^[0-9]{1,9}$/.test(value) ? Number(value) : Number.NaN;
+      if (number >= min && number <= max) return number;
       faults.push(`${name}=${value} must be a whole number from ${min} to ${max}`);
       return fallback;
     },
@@ -102,7 +105,8 @@ function createReader(env: Readonly<Record<string, string | undefined>>) {
 }
 
 export function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+  // Not any name that begins with 127: that would be someone's host.
+  return host === 'localhost' || host === '::1' || /^127(?:\.[0-9]{1,3}){3}$/.test(host);
 }
 
 /** Reads every setting; throws a ConfigError that names all faults. */
@@ -129,7 +133,8 @@ export function readConfig(
     workers: read.integer('SLUICE_WORKERS', 1, 1, 64),
     trafficbackUrl: read.url('SLUICE_TRAFFICBACK_URL', ['http:', 'https:']),
     trackingUrl: read.url('SLUICE_TRACKING_URL', ['http:', 'https:']),
-    edgeNumberBase: read.integer('SLUICE_EDGE_NUMBER_BASE', 0, 0, 1023),
+    edgeNumberBase: read.integer('SLUICE_EDGE_NUMBER_BASE', 0, 0, EDGE_NUMBER_MAX),
+    crashFile: read.text('SLUICE_CRASH_FILE'),
     logLevel: read.oneOf('SLUICE_LOG_LEVEL', 'info', ['debug', 'info', 'warn', 'error']),
   };
   const { faults } = read;
@@ -144,6 +149,12 @@ export function readConfig(
   if (!isLoopbackHost(config.host) && config.analystPassword === null) {
     faults.push(
       `SLUICE_ANALYST_PASSWORD is required because SLUICE_HOST=${config.host} is not loopback`,
+    );
+  }
+  if (config.edgeNumberBase + config.edges > EDGE_NUMBER_MAX + 1) {
+    const last = config.edgeNumberBase + config.edges - 1;
+    faults.push(
+      `SLUICE_EDGE_NUMBER_BASE and SLUICE_EDGES need edge numbers up to ${last}; the last is ${EDGE_NUMBER_MAX}`,
     );
   }
   const ports = [

@@ -12,23 +12,19 @@ import type { ApiKeys } from './keys.ts';
 import { forbidden, Problem } from './problem.ts';
 
 export interface ApiContext {
-  readonly clickhouse: ClickHouse;
   /** A connection of the analyst's rights is not needed: the report builder admits no SQL from outside. */
+  readonly clickhouse: ClickHouse;
   readonly redis: Redis;
   readonly createSubscriber: () => Redis;
   readonly keys: RedisKeys;
   readonly store: CatalogueStore;
   readonly apiKeys: ApiKeys;
-  readonly logger: Logger;
-}
-
-/** What the server adds for signed-in users; tools that call a route's function need none of it. */
-export interface ServerContext extends ApiContext {
   readonly accounts: Accounts;
   /** Where the tracking front is reached from outside: a URL, else this port of the console's own host. */
   readonly tracking: { readonly url: string | null; readonly port: number };
-  /** Whose X-Forwarded-* headers are believed, as CIDRs. */
+  /** CIDRs of proxies whose X-Forwarded-For tells the caller's address. */
   readonly trustedProxies: readonly string[];
+  readonly logger: Logger;
 }
 
 declare module 'fastify' {

@@ -52,15 +52,19 @@ export function createApiKeys(clickhouse: ClickHouse, adminKey: string): ApiKeys
     atMs: 0,
     keys: [],
   };
+  let writes = 0;
 
   async function read(): Promise<readonly StoredKey[]> {
     if (Date.now() - cached.atMs < FRESH_MS) return cached.keys;
+    const writesBefore = writes;
+    const atMs = Date.now();
     const keys = await clickhouse.query<StoredKey>(
       `SELECT id, any(k.hash) AS hash, any(k.prefix) AS prefix, any(k.name) AS name, any(k.role) AS role,
          any(k.advertiser_id) AS advertiser_id, any(k.affiliate_id) AS affiliate_id
        FROM ${table} AS k GROUP BY id HAVING max(revoked) = 0 ORDER BY min(changed_at)`,
     );
-    cached = { atMs: Date.now(), keys };
+    // A read that was under way while a key was revoked may still hold it.
+    if (writes === writesBefore) cached = { atMs, keys };
     return keys;
   }
 
@@ -70,6 +74,7 @@ export function createApiKeys(clickhouse: ClickHouse, adminKey: string): ApiKeys
          {advertiser_id:UInt32}, {affiliate_id:UInt32}, {revoked:UInt8}, now64(3)`,
       { ...key, revoked },
     );
+    writes += 1;
     cached = { atMs: 0, keys: [] };
   }
 

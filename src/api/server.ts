@@ -1,17 +1,17 @@
-/** The API process: Fastify with who-are-you, problem documents and the routes. Listens on the API port. */
+/** The API process: Fastify with who-are-you, problem documents, the routes and the document that describes them. */
 import cookie from '@fastify/cookie';
-import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
-import { AppError, messageOf } from '../domain/app-error.ts';
-import { CatalogueFaults } from '../catalogue/store.ts';
-import { registerAuthentication } from './authenticate.ts';
-import type { ServerContext } from './context.ts';
-import { Problem } from './problem.ts';
+import { registerAuthentication } from './authentication.ts';
+import type { ApiContext } from './context.ts';
+import { OPENAPI } from './documents/document.ts';
+import { createApiMetrics } from './metrics.ts';
+import { createErrorHandler, sendNotFound } from './problem.ts';
 import { registerCatalogueRoutes } from './routes/catalogue.ts';
 import { registerConsole } from './routes/console.ts';
 import { registerExplainRoutes } from './routes/explain.ts';
 import { registerKeyRoutes } from './routes/keys.ts';
+import { registerPromoCodeBulkRoute } from './routes/promo-codes-bulk.ts';
 import { registerReportRoutes } from './routes/reports.ts';
 import { registerRequestableOfferRoutes } from './routes/requestable-offers.ts';
 import { registerSessionRoutes } from './routes/session.ts';
@@ -19,84 +19,65 @@ import { registerStatusRoutes } from './routes/status.ts';
 import { registerTailRoutes } from './routes/tail.ts';
 import { registerTotalRoutes } from './routes/totals.ts';
 import { registerUserRoutes } from './routes/users.ts';
+import { createTailHub } from './tail-hub.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
-function toProblem(error: unknown): Problem {
-  if (error instanceof Problem) return error;
-  if (error instanceof CatalogueFaults)
-    return new Problem(
-      422,
-      'Unprocessable Content',
-      'the catalogue would not be valid',
-      error.faults,
-    );
-  if (error instanceof AppError) return new Problem(503, 'Service Unavailable', error.message);
-  const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500;
-  if (status === 429) return new Problem(429, 'Too Many Requests', messageOf(error));
-  return status < 500
-    ? new Problem(status, 'Bad Request', messageOf(error))
-    : new Problem(500, 'Internal Server Error', 'this is a defect of ours; the log has it');
+/** JSON alone. Clients name that type with every request: one without a body is not a broken one. */
+function acceptJson(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    const text = body.toString();
+    if (text === '') done(null, undefined);
+    // The framework's parser calls `done`, or returns a promise of the same.
+    else void parse(request, text, done);
+  });
 }
 
-export async function createApiServer(context: ServerContext): Promise<FastifyInstance> {
+export async function createApiServer(context: ApiContext): Promise<FastifyInstance> {
   const app = Fastify({
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
     forceCloseConnections: true,
     trustProxy: context.trustedProxies.length === 0 ? false : [...context.trustedProxies],
+    routerOptions: { maxParamLength: 500 },
   });
-  app.setErrorHandler((error, request, reply) => {
-    const problem = toProblem(error);
-    if (problem.status >= 500)
-      context.logger.error(
-        { path: request.url.split('?', 1)[0], error: messageOf(error) },
-        'a request failed',
-      );
-    return reply.status(problem.status).type('application/problem+json').send({
-      type: 'about:blank',
-      title: problem.title,
-      status: problem.status,
-      detail: problem.message,
-      errors: problem.errors,
-    });
-  });
+  acceptJson(app);
+  // Route schemas describe; zod and the report definitions, from which they are made, validate.
+  app.setValidatorCompiler(() => () => true);
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  app.setErrorHandler(createErrorHandler(context.logger));
   const sendConsole = await registerConsole(app, context);
   app.setNotFoundHandler(
-    (request, reply) =>
-      sendConsole(request, reply) ??
-      reply.status(404).type('application/problem+json').send({
-        type: 'about:blank',
-        title: 'Not Found',
-        status: 404,
-        detail: 'no such path',
-        errors: [],
-      }),
+    (request, reply) => sendConsole(request, reply) ?? sendNotFound(request, reply),
   );
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Sluice',
-        version: '1',
-        description: 'Reports, explain, catalogue. Key in Authorization: Bearer.',
-      },
-    },
+  const tail = createTailHub({
+    createSubscriber: context.createSubscriber,
+    channel: context.keys.verdictTail,
+    logger: context.logger,
   });
-  await app.register(rateLimit, { global: false });
+  app.addHook('onClose', async () => tail.close());
+  const metrics = createApiMetrics(context, () => tail.listeners);
+  app.addHook('onResponse', async (request, reply) => metrics.record(request, reply));
+  await app.register(swagger, { openapi: OPENAPI });
   await app.register(cookie);
   registerAuthentication(app, context);
-  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/healthz', { schema: { hide: true } }, async () => ({ status: 'ok' }));
+  app.get('/metrics', { schema: { hide: true } }, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.text()),
+  );
   registerReportRoutes(app, context);
   registerExplainRoutes(app, context);
-  registerTailRoutes(app, context);
+  registerTailRoutes(app, context, tail);
   registerKeyRoutes(app, context);
+  registerCatalogueRoutes(app, context);
+  registerPromoCodeBulkRoute(app, context);
   registerSessionRoutes(app, context);
   registerUserRoutes(app, context);
   registerTotalRoutes(app, context);
   registerStatusRoutes(app, context);
   registerRequestableOfferRoutes(app, context);
-  registerCatalogueRoutes(app, context);
   app.get('/api/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   await app.ready();
   return app;

@@ -2,6 +2,7 @@
 import { parseDocument, stringify, type Document } from 'yaml';
 import type { z } from 'zod';
 import type { CatalogueState, Goal, PromoCode } from '../domain/catalogue.ts';
+import type { NextId } from './edits.ts';
 import {
   advertiserSchema,
   affiliateSchema,
@@ -123,9 +124,11 @@ export function parseCatalogueFile(text: string): CatalogueFile {
 function doubles(file: CatalogueFile): Fault[] {
   const faults: Fault[] = [];
   const check = (path: string, keys: readonly string[], what: string): void => {
+    const seen = new Set<string>();
     for (const [index, key] of keys.entries()) {
-      if (keys.indexOf(key) < index)
+      if (seen.has(key))
         faults.push({ field: `${path}[${index}]`, message: `the file names ${what} ${key} twice` });
+      seen.add(key);
     }
   };
   check(
@@ -168,27 +171,33 @@ function merge<T extends { readonly id: number }>(held: readonly T[], named: rea
 }
 
 /** Promo codes are the same when code (any case) and offer are; new ones come after all that exist, in the file's order. */
-export function mergePromoCodes(
+function mergePromoCodes(
   held: readonly PromoCode[],
   named: CatalogueFile['promo_codes'],
+  firstId: number,
 ): PromoCode[] {
-  const merged = [...held];
-  let next = held.reduce((most, { sequence }) => Math.max(most, sequence), 0);
-  let nextId = held.reduce((most, { id }) => Math.max(most, id), 0);
+  const keyOf = (promo: { readonly offer_id: number; readonly code: string }): string =>
+    `${promo.offer_id} ${promo.code.toLowerCase()}`;
+  const merged = new Map(held.map((promo) => [keyOf(promo), promo]));
+  let sequence = held.reduce((most, promo) => Math.max(most, promo.sequence), 0);
+  let id = firstId;
   for (const promo of named) {
-    const index = merged.findIndex(
-      (other) =>
-        other.offer_id === promo.offer_id && other.code.toLowerCase() === promo.code.toLowerCase(),
-    );
-    const existing = merged[index];
-    if (existing === undefined) merged.push({ ...promo, id: ++nextId, sequence: ++next });
-    else merged[index] = { ...promo, id: existing.id, sequence: existing.sequence };
+    const existing = merged.get(keyOf(promo));
+    merged.set(keyOf(promo), {
+      ...promo,
+      id: existing?.id ?? id++,
+      sequence: existing?.sequence ?? ++sequence,
+    });
   }
-  return merged;
+  return [...merged.values()];
 }
 
 /** The state with everything the file names put in; what it does not name is left as it is. */
-export function mergeFile(state: CatalogueState, file: CatalogueFile): CatalogueState {
+export function mergeFile(
+  state: CatalogueState,
+  file: CatalogueFile,
+  nextId: NextId,
+): CatalogueState {
   const pair = (d: { readonly offer_id: number; readonly affiliate_id: number }): string =>
     `${d.offer_id}:${d.affiliate_id}`;
   const named = new Set(file.deployments.map(pair));
@@ -199,7 +208,7 @@ export function mergeFile(state: CatalogueState, file: CatalogueFile): Catalogue
     offers: merge(state.offers, file.offers),
     goals: merge(state.goals, file.goals),
     deployments: [...state.deployments.filter((d) => !named.has(pair(d))), ...file.deployments],
-    promo_codes: mergePromoCodes(state.promo_codes, file.promo_codes),
+    promo_codes: mergePromoCodes(state.promo_codes, file.promo_codes, nextId('promo_codes')),
   };
 }
 

@@ -11,7 +11,7 @@ function duplicates<T>(
   const seen = new Set<string>();
   const faults: Fault[] = [];
   for (const item of items) {
-    if (seen.has(key(item))) faults.push({ field: field(item), message });
+    if (seen.has(key(item))) faults.push({ field: field(item), message, taken: true });
     seen.add(key(item));
   }
   return faults;
@@ -62,9 +62,17 @@ function promoFaults(
         message: `no affiliate has the id ${promo.affiliate_id}`,
       });
     if (owner !== promo.affiliate_id)
-      faults.push({ field: `${field}.code`, message: `the code belongs to affiliate ${owner}` });
+      faults.push({
+        field: `${field}.code`,
+        message: `the code belongs to affiliate ${owner}`,
+        taken: true,
+      });
     if (taken.has(`${code} ${promo.offer_id}`))
-      faults.push({ field: `${field}.code`, message: 'the offer already has this code' });
+      faults.push({
+        field: `${field}.code`,
+        message: 'the offer already has this code',
+        taken: true,
+      });
     taken.add(`${code} ${promo.offer_id}`);
     if (promo.start_date !== null && promo.end_date !== null && promo.end_date < promo.start_date) {
       faults.push({

@@ -33,8 +33,8 @@ const NO_CAPS = { daily: null, monthly: null, total: null };
 /** Money as a number or as text; kept as text so that no float rounds it. */
 const money = z
   .union([z.string(), z.number()])
-  .transform((value) => (typeof value === 'number' ? String(value) : value))
-  .refine(isMoney, 'must be a plain decimal of 0 or more with up to 4 places')
+  .transform(String)
+  .pipe(z.string().refine(isMoney, 'must be a plain decimal of 0 or more with up to 4 places'))
   .default('0');
 
 function isHttpUrl(text: string): boolean {
@@ -55,6 +55,7 @@ const token = z
   .min(1)
   .max(200)
   .transform((text) => (/^sha256:[0-9a-f]{64}$/.test(text) ? text : hashToken(text)))
+  .pipe(z.string())
   .nullable()
   .default(null);
 
@@ -93,7 +94,7 @@ export const goalSchema = z.strictObject({
   currency: z
     .string()
     .refine(isCurrency, 'must be an ISO 4217 code like EUR')
-    .transform((code) => code.toUpperCase())
+    .toUpperCase()
     .default('USD'),
   conversion_status: z.enum(CONVERSION_STATUSES).default('approved'),
   multiple_conversions: z.boolean().default(false),
@@ -154,13 +155,16 @@ export const promoCodeSchema = z.strictObject({
     .max(2_000)
     .nullable()
     .default('')
-    .transform((text) => text ?? ''),
+    .transform((text) => text ?? '')
+    .pipe(z.string()),
 });
 
 /** One fault: the field's path, and what it must be. */
 export interface Fault {
   readonly field: string;
   readonly message: string;
+  /** The value is fine, but another entity has it. */
+  readonly taken?: true;
 }
 
 /** The parsed value, or every fault with its path below `path`. */

@@ -15,6 +15,7 @@ import {
   type CatalogueState,
 } from '../domain/catalogue.ts';
 import type { RedisKeys } from '../redis/keys.ts';
+import type { NextId } from './edits.ts';
 import {
   CATALOGUE_KINDS,
   identityOf,
@@ -60,7 +61,7 @@ export interface CatalogueStore {
    * nothing; repeats `edit` when another writer was faster. Throws CatalogueFaults. With `dryRun` nothing is stored.
    */
   change(
-    edit: (state: CatalogueState) => CatalogueState,
+    edit: (state: CatalogueState, nextId: NextId) => CatalogueState,
     author: string,
     dryRun?: boolean,
   ): Promise<ChangeOutcome>;
@@ -148,6 +149,15 @@ export function createCatalogueStore(deps: {
     );
   }
 
+  /** Deleted entities count too: their rows and keys must not become another's. */
+  async function readNextIds(): Promise<NextId> {
+    const rows = await clickhouse.query<{ kind: string; highest: number }>(
+      `SELECT kind, max(toUInt32OrZero(id)) AS highest FROM ${table} GROUP BY kind`,
+    );
+    const highest = new Map(rows.map((row) => [row.kind, row.highest]));
+    return (kind) => (highest.get(kind) ?? 0) + 1;
+  }
+
   /** Stores version + 1; false when another writer owns it. */
   async function write(version: number, rows: readonly object[], writer: string): Promise<boolean> {
     const columns = 'version, kind, id, deleted, body, writer, author, changed_at';
@@ -178,14 +188,14 @@ export function createCatalogueStore(deps: {
   }
 
   async function change(
-    edit: (state: CatalogueState) => CatalogueState,
+    edit: (state: CatalogueState, nextId: NextId) => CatalogueState,
     author: string,
     dryRun = false,
   ): Promise<ChangeOutcome> {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const before = (await load(await newestVersion())).state;
       const version = before.version + 1;
-      const after = sortState({ ...edit(before), version });
+      const after = sortState({ ...edit(before, await readNextIds()), version });
       const faults = findFaults(after);
       if (faults.length > 0) throw new CatalogueFaults(faults);
       const diff = diffStates(before, after);

@@ -22,7 +22,7 @@ export async function runCatalogueApply(
   const instance = await openInstance(config);
   try {
     const outcome = await instance.store.change(
-      (state) => mergeFile(state, file),
+      (state, nextId) => mergeFile(state, file, nextId),
       'command line',
       options.dryRun,
     );

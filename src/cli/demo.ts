@@ -14,7 +14,7 @@ export async function runDemo(
 ): Promise<number> {
   const instance = await openInstance(config);
   const file = parseCatalogueFile(readFileSync(projectPath('demo', 'catalogue.yaml'), 'utf8'));
-  await instance.store.change((state) => mergeFile(state, file), 'demo');
+  await instance.store.change((state, nextId) => mergeFile(state, file, nextId), 'demo');
   await instance.close();
   announceReady();
   const traffic = createDemoTraffic({

@@ -2,6 +2,7 @@
 import type { Config } from '../config.ts';
 import { startEdgeRole } from '../edge/role.ts';
 import { clickhouseAccessOf, openSecrets, redisUrlOf } from '../secrets.ts';
+import { openCrashFile } from './crash.ts';
 import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
 
 export async function runEdge(config: Config): Promise<number> {
@@ -18,6 +19,7 @@ export async function runEdge(config: Config): Promise<number> {
     trafficbackUrl: config.trafficbackUrl,
     redisUrl: redisUrlOf(config, secrets),
     clickhouse: clickhouseAccessOf(config, secrets),
+    reach: openCrashFile(config.crashFile),
     logger,
     onFatal(error) {
       logger.fatal(

@@ -1,13 +1,9 @@
 /** `sluice explain ID`: why a call got its verdict, in text. */
-import { createApiKeys } from '../api/keys.ts';
 import { Problem } from '../api/problem.ts';
-import { explain } from '../api/routes/explain.ts';
+import { explain } from '../api/explain/stored.ts';
 import type { Config } from '../config.ts';
 import type { TracedCheck } from '../domain/judge/judge.ts';
-import { openSecrets, redisUrlOf } from '../secrets.ts';
-import { connectRedis } from '../redis/connect.ts';
 import { openInstance } from './instance.ts';
-import { createLogger } from './process.ts';
 
 const KEYS = ['hit_id', 'click_id', 'transaction_id', 'order_id'] as const;
 const MARKS = { passed: '✓', failed: '✗', skipped: '·' } as const;
@@ -28,19 +24,11 @@ export async function runExplain(
   options: { readonly id: string },
 ): Promise<number> {
   const instance = await openInstance(config);
-  const secrets = openSecrets(config);
-  const context = {
-    ...instance,
-    createSubscriber: () =>
-      connectRedis(redisUrlOf(config, secrets), 'subscriber', () => undefined),
-    apiKeys: createApiKeys(instance.clickhouse, secrets.adminKey),
-    logger: createLogger({ ...config, logLevel: 'error' }, 'explain'),
-  };
   try {
     for (const key of KEYS) {
       try {
         const found = await explain(
-          context,
+          instance,
           { role: 'manager', name: 'command line' },
           key,
           options.id,

@@ -2,6 +2,7 @@
 import { startWorkerRole } from '../../workers/ingest/role.ts';
 import type { Config } from '../config.ts';
 import { clickhouseAccessOf, openSecrets, redisUrlOf } from '../secrets.ts';
+import { openCrashFile } from './crash.ts';
 import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
 
 export async function runWorker(config: Config): Promise<number> {
@@ -10,6 +11,7 @@ export async function runWorker(config: Config): Promise<number> {
   const worker = await startWorkerRole({
     redisUrl: redisUrlOf(config, secrets),
     clickhouse: clickhouseAccessOf(config, secrets),
+    reach: openCrashFile(config.crashFile),
     logger,
   });
   announceReady();

@@ -28,6 +28,9 @@ export function hintOfClickId(value: string, isGenuine: (id: string) => boolean)
   if (looksLikeMacro(value)) {
     return `The macro ${value.slice(0, 60)} was not replaced: the system that sends this call does not know it. Use the name under which that system stores our click id.`;
   }
+  if (/^click_?id$/i.test(value)) {
+    return `click_id=${value}: the name was sent in place of the value. Put your system's variable there.`;
+  }
   if (NOTHING.has(value.toLowerCase())) {
     return `click_id=${value}: the sending script had no click id at hand. Store it when the visitor lands, and send what was stored.`;
   }

@@ -1,12 +1,18 @@
 /** Addresses: canonical text, what Unique IP compares, CIDR lists. Pure; built on ipaddr.js. */
 import ipaddr from 'ipaddr.js';
 
-/** Canonical text (v4-mapped IPv6 becomes IPv4), or undefined when the text is no address. */
+/** Refuses what the library reads generously: `10` as 0.0.0.10, `010.0.0.1` as octal. */
+function parseAddress(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
+  const isPlain = text.includes(':')
+    ? ipaddr.IPv6.isValid(text)
+    : ipaddr.IPv4.isValidFourPartDecimal(text);
+  return isPlain ? ipaddr.parse(text) : undefined;
+}
+
+/** Canonical text (v4-mapped IPv6 becomes IPv4, a zone such as `%eth0` goes), or undefined when the text is no address. */
 export function canonicalIp(text: string): string | undefined {
-  const trimmed = text.trim();
-  if (!ipaddr.isValid(trimmed) || !/[.:]/.test(trimmed)) return undefined;
-  if (!trimmed.includes(':') && !ipaddr.IPv4.isValidFourPartDecimal(trimmed)) return undefined;
-  return ipaddr.process(trimmed).toString();
+  const address = parseAddress(text.trim().replace(/%[0-9A-Za-z]+$/, ''));
+  return address === undefined ? undefined : ipaddr.process(address.toString()).toString();
 }
 
 /** What Unique IP compares: an IPv4 address whole, an IPv6 address by its /64. '' for no address. */
@@ -18,16 +24,22 @@ export function uniqueIpOf(ip: string): string {
   return `${[a, b, c, d].map((part) => part.toString(16)).join(':')}::/64`;
 }
 
+/** A v4-mapped IPv6 address stands for an IPv4 one in all its bits but the first 96. */
+const MAPPED_BITS = 96;
+
 /** A CIDR or a single address in normal form, or undefined. */
 export function parseCidr(text: string): [ipaddr.IPv4 | ipaddr.IPv6, number] | undefined {
-  try {
-    if (text.includes('/')) return ipaddr.parseCIDR(text.trim());
-    const address = ipaddr.process(text.trim());
-    return [address, address.kind() === 'ipv4' ? 32 : 128];
-  } catch {
-    // The library reports a bad CIDR only by throwing.
-    return undefined;
-  }
+  const [, base = '', bits] = /^([0-9A-Fa-f.:]+)(?:\/([0-9]{1,3}))?$/.exec(text.trim()) ?? [];
+  const address = parseAddress(base);
+  if (address === undefined) return undefined;
+  const bitsMax = address.kind() === 'ipv4' ? 32 : 128;
+  const prefix = bits === undefined ? bitsMax : Number(bits);
+  if (prefix > bitsMax) return undefined;
+  const plain = ipaddr.process(base);
+  // Addresses are compared as IPv4 when they are mapped, so a mapped range must be IPv4 too.
+  return plain.kind() !== address.kind() && prefix >= MAPPED_BITS
+    ? [plain, prefix - MAPPED_BITS]
+    : [address, prefix];
 }
 
 /** The first of the CIDRs that holds the address, or undefined. */

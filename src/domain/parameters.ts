@@ -38,10 +38,20 @@ function unreadable(reason: string): BodyResult {
   return { readable: false, reason };
 }
 
-function scalar(value: unknown): string | undefined {
-  if (typeof value === 'string') return value;
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  return value === null ? '' : undefined;
+/** More digits than this and a float may not give back what was sent. */
+const EXACT_DIGITS = 15;
+const STRING = String.raw`"(?:[^"\\]|\\.)*"`;
+const JSON_MEMBER = new RegExp(`(${STRING})\\s*:\\s*(${STRING}|[^\\s,}]+)`, 'g');
+
+/** The text of a plain JSON value, given as its source; half characters are made whole, for not every store holds them. */
+function scalarText(source: string): string {
+  // The whole body was parsed before: each of its values is valid JSON.
+  const value = JSON.parse(source) as string | number | boolean | null;
+  if (typeof value === 'string') return value.toWellFormed();
+  if (value === null) return '';
+  // An order id may be a number that no float holds.
+  const isExact = typeof value !== 'number' || source.replaceAll(/\D/g, '').length <= EXACT_DIGITS;
+  return isExact ? String(value) : source;
 }
 
 function parseJson(body: string): BodyResult {
@@ -56,12 +66,15 @@ function parseJson(body: string): BodyResult {
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     return unreadable('the JSON body is not an object of parameters');
   }
+  const nested = Object.entries(parsed).find(([, value]) => typeof (value ?? '') === 'object');
+  if (nested !== undefined)
+    return unreadable(`the JSON body's "${nested[0].slice(0, 50)}" is not a plain value`);
   const parameters = new Map<string, string>();
-  for (const [name, value] of Object.entries(parsed)) {
-    const text = scalar(value);
-    if (text === undefined)
-      return unreadable(`the JSON body's "${name.slice(0, 50)}" is not a plain value`);
-    parameters.set(name, text);
+  // From the source, because parsing drops repeated names and digits.
+  for (const [, nameSource = '', valueSource = ''] of body.matchAll(JSON_MEMBER)) {
+    const name = scalarText(nameSource);
+    if (name === '' || (parameters.get(name) ?? '') !== '') continue;
+    parameters.set(name, scalarText(valueSource));
   }
   return { readable: true, parameters };
 }
@@ -89,10 +102,48 @@ export function mergeParameters(query: Parameters, body: Parameters): Parameters
   return merged;
 }
 
-const TOKEN_IN_QUERY = /(^|[&?])((?:t|%74)(?:o|%6f)(?:k|%6b)(?:e|%65)(?:n|%6e))=[^&\s"]*/gi;
-const TOKEN_IN_JSON = /("token"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^,}\s]+)/gi;
+/** Lets nearly every request through without a closer look. */
+const MAY_HOLD_TOKEN =
+  /(?:t|%[57]4|\\u00[57]4)(?:o|%[46]f|\\u00[46]f)(?:k|%[46]b|\\u00[46]b)(?:e|%[46]5|\\u00[46]5)(?:n|%[46]e|\\u00[46]e)/i;
+const LETTERS_IN_JSON = 'token'.split('').map((letter) => {
+  const codes = [letter, letter.toUpperCase()].map((c) => c.charCodeAt(0).toString(16));
+  return `(?:${letter}|\\\\u00(?:${codes.join('|')}))`;
+});
+// What is no plain value makes the body unreadable anyway, so the rest of it goes as well.
+const TOKEN_IN_JSON = new RegExp(
+  `("${LETTERS_IN_JSON.join('')}"\\s*:\\s*)("(?:[^"\\\\]|\\\\[^])*"?|[[{][^]*|[^,}\\s]+)`,
+  'gi',
+);
+const TOKEN_IN_URL = /([&?"]token=)[^&\s"]*/gi;
+/** Bodies that are no request of ours but may hold its secret: multipart and XML. */
+const TOKEN_IN_MULTIPART =
+  /(name="?token"?[^\n]*\n(?:[^\r\n]+\r?\n){0,9}\r?\n)[^]*?(?=\r?\n--|$)/gi;
+const TOKEN_IN_XML = /(<token\b[^>]*>)[^<]*/gi;
+
+function blankTokenOfQuery(text: string): string {
+  return text
+    .split('&')
+    .map((pair) => {
+      const at = pair.indexOf('=');
+      const name = at < 0 ? '' : decodeComponent(pair.slice(0, at).replace(/^\?/, ''));
+      return name.trim().toLowerCase() === 'token' ? `${pair.slice(0, at)}=***` : pair;
+    })
+    .join('&');
+}
 
 /** The text with the value of every `token` parameter replaced by `***`: rows never hold a secret. */
 export function blankToken(text: string): string {
-  return text.replace(TOKEN_IN_QUERY, '$1$2=***').replace(TOKEN_IN_JSON, '$1"***"');
+  if (!MAY_HOLD_TOKEN.test(text)) return text;
+  const first = text.trimStart().charAt(0);
+  if (first === '<') return text.replace(TOKEN_IN_XML, '$1***');
+  if (text.startsWith('--')) return text.replace(TOKEN_IN_MULTIPART, '$1***');
+  if (first !== '{' && first !== '[' && first !== '"') return blankTokenOfQuery(text);
+  return text.replace(TOKEN_IN_JSON, '$1"***"').replace(TOKEN_IN_URL, '$1***');
+}
+
+/** The same for a body kept as base64: compressed ones show nothing, ones of another charset do. */
+export function blankTokenOfBase64(base64: string): string {
+  const text = Buffer.from(base64, 'base64').toString('latin1');
+  const blanked = blankToken(text);
+  return blanked === text ? base64 : Buffer.from(blanked, 'latin1').toString('base64');
 }

@@ -6,7 +6,7 @@
 export type BucketPeriod = 'hour' | 'day' | 'week' | 'month' | 'ever';
 
 export interface Bucket {
-  /** Unique among the buckets of one period and zone; sorts by time. */
+  /** Unique among the buckets of one period and zone. */
   readonly key: string;
   readonly startsAtMs: number;
   /** First ms after the bucket; Infinity for `ever`. */

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { messageOf } from '../domain/app-error.ts';
 import type { CatalogueSnapshot } from '../domain/catalogue.ts';
 import { createClickIdCodec, type ClickIdCodec } from '../domain/click-id.ts';
+import type { Reach } from '../domain/crash-points.ts';
 import { ENDPOINTS, type ConversionEndpoint, type Endpoint } from '../domain/hit.ts';
 import type { ChunkWriter } from '../spool/chunk-writer.ts';
 import {
@@ -25,6 +26,7 @@ export interface EdgeDeps extends Omit<ClickDeps, 'codecOf'> {
   readonly snapshot: () => CatalogueSnapshot;
   readonly writer: ChunkWriter;
   readonly counters: EdgeCounters;
+  readonly reach: Reach;
   readonly logger: Logger;
   /** Answers /healthz, /readyz and /metrics; false for any other path. */
   readonly status: (path: string, respond: Respond) => boolean;

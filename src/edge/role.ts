@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import { createClickHouse, type ClickHouseSettings } from '../../clickhouse/client.ts';
 import { createCatalogueFollower } from '../catalogue/follower.ts';
 import { messageOf } from '../domain/app-error.ts';
+import { reachNothing, type Reach } from '../domain/crash-points.ts';
 import { createHitIds } from '../domain/uuid-v7.ts';
 import { createChunkProducer } from '../queue/chunk-producer.ts';
 import { connectRedis } from '../redis/connect.ts';
@@ -37,6 +38,7 @@ export interface EdgeRoleOptions {
   readonly trafficbackUrl: string | null;
   readonly redisUrl: string;
   readonly clickhouse: ClickHouseSettings;
+  readonly reach?: Reach;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
 }
@@ -108,6 +110,7 @@ async function drain(
 
 export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole> {
   const { logger } = options;
+  const reach = options.reach ?? reachNothing;
   const clock = Date.now;
   const keys = createRedisKeys();
   const spoolDir = join(options.dataDir, 'spool');
@@ -144,6 +147,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     producer,
     recovery,
     clock,
+    reach,
     logger,
     onRound: () => folders.publishMarks(),
   });
@@ -183,6 +187,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     trafficbackUrl: options.trafficbackUrl,
     clock,
     counters,
+    reach,
     logger,
     status: createStatus({
       registry,

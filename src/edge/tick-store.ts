@@ -3,6 +3,7 @@
  * judged under one catalogue version, which their chunk's header names.
  */
 import { messageOf } from '../domain/app-error.ts';
+import type { Reach } from '../domain/crash-points.ts';
 import type { ChunkKind, Endpoint } from '../domain/hit.ts';
 import type { ChunkWriter } from '../spool/chunk-writer.ts';
 import { notStoredAnswer, type Answer } from './answers.ts';
@@ -30,8 +31,9 @@ export interface TickStore {
 export function createTickStore(deps: {
   readonly writer: ChunkWriter;
   readonly counters: EdgeCounters;
+  readonly reach: Reach;
 }): TickStore {
-  const { writer, counters } = deps;
+  const { writer, counters, reach } = deps;
   let pending: Pending[] = [];
   let scheduled = false;
   /** When the first hit of this tick came: a chunk opened for them must not be younger than any click id in it. */
@@ -60,12 +62,14 @@ export function createTickStore(deps: {
       refuseAll(batch, error);
       return;
     }
+    reach('spool-written');
     counters.spoolWritable = true;
     counters.store(kind, batch.length);
     for (const { hit, respond } of batch) {
       counters.answer(hit.endpoint, hit.answer.status);
       respond(hit.answer);
     }
+    reach('answered');
   }
 
   function storePending(): void {

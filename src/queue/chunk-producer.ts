@@ -7,6 +7,11 @@ import { queueNameOf, type ChunkJob } from './chunk-job.ts';
 export interface ChunkProducer {
   /** Adds the job unless one with the chunk's id is live. Rejects when Redis does not take it. */
   enqueue(job: ChunkJob): Promise<void>;
+  /**
+   * Adds the job of a chunk that is not live. A Redis that came back with a torn log may hold a job that is in no list:
+   * nobody would ever run it, and BullMQ would ignore an add while it is there, so it is removed first.
+   */
+  requeue(job: ChunkJob): Promise<void>;
   /** True while a job of the chunk waits, runs or is delayed. Rejects when Redis does not answer. */
   isLive(kind: ChunkKind, chunkId: string): Promise<boolean>;
   close(): Promise<void>;
@@ -42,6 +47,11 @@ export function createChunkProducer(redis: Redis, prefix: string): ChunkProducer
   return {
     async enqueue(job) {
       await queueOf(job.header.kind).add('chunk', job, { jobId: job.header.chunkId });
+    },
+    async requeue(job) {
+      const queue = queueOf(job.header.kind);
+      await queue.remove(job.header.chunkId);
+      await queue.add('chunk', job, { jobId: job.header.chunkId });
     },
     async isLive(kind, chunkId) {
       // The state alone: fetching the job would move its whole payload.

@@ -10,6 +10,9 @@ export function createRedisKeys(prefix = 'sluice') {
     prefix,
     /** BullMQ's key prefix; the queue name follows it. Hash-tagged by BullMQ's own rule. */
     queuePrefix: `{${prefix}:q}`,
+    /** BullMQ's lists and sets of a queue, read for the metrics. `wait`: ids, oldest last; `active`: ids; `delayed`: scored ids. */
+    queue: (name: string, what: 'wait' | 'active' | 'delayed'): string =>
+      `{${prefix}:q}:${name}:${what}`,
     /** Hash a kind: id → JSON. */
     catalogue: (kind: string): string => `{${prefix}:catalogue}:${kind}`,
     /** Integer: the version that the hashes hold. Missing is not empty: it means refill from ClickHouse. */

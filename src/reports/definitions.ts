@@ -1,7 +1,18 @@
 /** The reports: which view each reads, its columns, who may read it. The allow-list for every dynamic part of a query. */
-import type { Principal } from './principal.ts';
+import { ROLES, type Principal } from './principal.ts';
 
-type ColumnType = 'String' | 'UInt32' | 'UInt16' | 'UInt64' | 'DateTime' | 'Decimal';
+/** Values as the API shows them: DateTime is a UTC time with milliseconds or null, Decimal is money or null, Total a sum of it. */
+export type ColumnType =
+  | 'String'
+  | 'Enum'
+  | 'UInt16'
+  | 'UInt32'
+  | 'UInt64'
+  | 'DateTime'
+  | 'Date'
+  | 'Decimal'
+  | 'Total'
+  | 'Float64';
 
 export interface Report {
   readonly view: string;
@@ -65,51 +76,77 @@ const CONVERSION: readonly [string, ColumnType][] = [
   ...numbered('sub_id'),
   ...numbered('aff_param'),
   ...numbered('adv_param'),
-  ...strings('aff_click_id', 'source', 'endpoint', 'channel', 'replayed_from', 'visitor_ip'),
+  ...strings('aff_click_id', 'source', 'endpoint'),
+  ['channel', 'Enum'],
+  ...strings('replayed_from', 'visitor_ip'),
   ...CLIENT,
   ...CHUNK,
   ...strings('method', 'path', 'query', 'body', 'content_type', 'cookies'),
 ];
 
+/** A call may have created a transaction, changed one, or become nothing. */
+const POSTBACK: readonly [string, ColumnType][] = [...CONVERSION, ['row_kind', 'Enum']];
+
 const NETWORK = ['manager', 'advertiser'] as const;
-const EVERYONE = ['manager', 'advertiser', 'affiliate'] as const;
 
 export const REPORTS: ReadonlyMap<string, Report> = new Map([
-  ['clicks', { view: 'clicks', columns: new Map(CLICK), roles: EVERYONE }],
+  ['clicks', { view: 'clicks', columns: new Map(CLICK), roles: ROLES }],
   ['invalid-clicks', { view: 'invalid_clicks', columns: new Map(CLICK), roles: NETWORK }],
-  ['transactions', { view: 'transactions', columns: new Map(CONVERSION), roles: EVERYONE }],
+  ['transactions', { view: 'transactions', columns: new Map(CONVERSION), roles: ROLES }],
   ['invalid-traffic', { view: 'invalid_traffic', columns: new Map(CONVERSION), roles: NETWORK }],
-  ['postbacks', { view: 'postbacks', columns: new Map(CONVERSION), roles: NETWORK }],
+  ['postbacks', { view: 'postbacks', columns: new Map(POSTBACK), roles: NETWORK }],
 ]);
 
-/** What an affiliate never sees: what the network earns, and the advertiser's own data. */
-export const HIDDEN_FROM_AFFILIATES: ReadonlySet<string> = new Set([
-  'revenue',
-  'profit',
-  'adv_user_id',
-  'adv_param1',
-  'adv_param2',
-  'adv_param3',
-  'adv_param4',
-  'adv_param5',
-  'blocking_transaction_id',
-  'detail',
-  'query',
-  'body',
-  'cookies',
-]);
+/** Breakdowns of /reports/statistics: the SQL of each over clicks and conversion calls. `hour` and `day` are wall time of the asked zone. */
+export const BREAKDOWNS: ReadonlyMap<string, { readonly sql: string; readonly type: ColumnType }> =
+  new Map([
+    ['day', { sql: 'toDate(hit_time, {tz:String})', type: 'Date' }],
+    [
+      'hour',
+      {
+        sql: "formatDateTime(toStartOfHour(toTimeZone(hit_time, {tz:String})), '%Y-%m-%d %H:00')",
+        type: 'String',
+      },
+    ],
+    ['offer', { sql: 'offer_id', type: 'UInt32' }],
+    ['goal', { sql: 'goal_id', type: 'UInt32' }],
+    ['affiliate', { sql: 'affiliate_id', type: 'UInt32' }],
+    ['advertiser', { sql: 'advertiser_id', type: 'UInt32' }],
+    ...strings(
+      'country',
+      'device',
+      'promo_code',
+      'currency',
+      'verdict',
+      'sub_id1',
+      'sub_id2',
+      'sub_id3',
+      'sub_id4',
+      'sub_id5',
+    ).map(([name, type]) => [name, { sql: name, type }] as const),
+  ]);
 
-/** Breakdowns of /reports/statistics: the SQL of each over clicks and conversion calls. `hour` and `day` are in the asked zone. */
-export const BREAKDOWNS: ReadonlyMap<string, string> = new Map([
-  ['day', 'toDate(hit_time, {tz:String})'],
-  ['hour', "formatDateTime(toStartOfHour(toTimeZone(hit_time, {tz:String})), '%Y-%m-%d %H:00')"],
-  ['offer', 'offer_id'],
-  ['goal', 'goal_id'],
-  ['affiliate', 'affiliate_id'],
-  ['advertiser', 'advertiser_id'],
-  ['country', 'country'],
-  ['device', 'device'],
-  ['promo_code', 'promo_code'],
-  ['verdict', 'verdict'],
-  ...[1, 2, 3, 4, 5].map((n): [string, string] => [`sub_id${n}`, `sub_id${n}`]),
+/** What statistics count, in the order of their columns. */
+export const MEASURES: readonly (readonly [string, ColumnType])[] = [
+  ['clicks', 'UInt64'],
+  ['invalid_clicks', 'UInt64'],
+  ['conversions', 'UInt64'],
+  ['approved', 'UInt64'],
+  ['pending', 'UInt64'],
+  ['rejected', 'UInt64'],
+  ['invalid_traffic', 'UInt64'],
+  ['payout', 'Total'],
+  ['revenue', 'Total'],
+  ['profit', 'Total'],
+  ['cr', 'Float64'],
+];
+
+/** Columns that both clicks and conversion calls can be filtered by. */
+export const STATISTICS_FILTERS: ReadonlyMap<string, ColumnType> = new Map([
+  ['offer_id', 'UInt32'],
+  ['goal_id', 'UInt32'],
+  ['affiliate_id', 'UInt32'],
+  ['advertiser_id', 'UInt32'],
+  ...strings('country', 'device', 'promo_code', 'currency', 'verdict'),
+  ...numbered('sub_id'),
 ]);

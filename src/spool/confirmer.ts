@@ -8,6 +8,7 @@ import { basename, dirname } from 'node:path';
 import type { Logger } from 'pino';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { messageOf } from '../domain/app-error.ts';
+import type { Reach } from '../domain/crash-points.ts';
 import { CHUNK_KINDS, type ChunkHeader, type ChunkKind } from '../domain/hit.ts';
 import type { ChunkJob } from '../queue/chunk-job.ts';
 import type { ChunkProducer } from '../queue/chunk-producer.ts';
@@ -56,6 +57,7 @@ export interface ConfirmerDeps {
   readonly producer: ChunkProducer;
   readonly recovery: Recovery;
   readonly clock: () => number;
+  readonly reach: Reach;
   readonly logger: Logger;
   readonly onRound?: () => Promise<void>;
 }
@@ -78,9 +80,14 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
       );
   }
 
-  async function enqueue(chunk: Outstanding, job: ChunkJob): Promise<void> {
+  async function enqueue(
+    chunk: Outstanding,
+    job: ChunkJob,
+    how: 'enqueue' | 'requeue' = 'enqueue',
+  ): Promise<void> {
     try {
-      await deps.producer.enqueue(job);
+      await deps.producer[how](job);
+      deps.reach('enqueued');
       chunk.queued = true;
     } catch (error) {
       chunk.queued = false;
@@ -115,6 +122,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     const stored = new Map(rows.map((row) => [row.chunk_id, row.stored]));
     for (const chunk of asked) {
       if ((stored.get(chunk.header.chunkId) ?? 0) >= chunk.hitCount) {
+        deps.reach('confirmed');
         rmSync(chunk.file, { force: true });
         forget(chunk);
       } else {
@@ -151,11 +159,12 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
         continue;
       }
       chunk.hitCount = read.records.length;
-      await enqueue(chunk, {
+      const job = {
         header: chunk.header,
         hitCount: read.records.length,
         records: read.records.join('\n'),
-      });
+      };
+      await enqueue(chunk, job, 'requeue');
     }
   }
 

@@ -7,6 +7,7 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { AppError } from '../../src/domain/app-error.ts';
 import type { CatalogueSnapshot } from '../../src/domain/catalogue.ts';
+import type { Reach } from '../../src/domain/crash-points.ts';
 import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
 import {
@@ -49,6 +50,7 @@ export interface LaneStateDeps {
   readonly log: LaneLog;
   readonly snapshotAt: (version: number) => Promise<CatalogueSnapshot>;
   readonly clock: () => number;
+  readonly reach?: Reach;
   readonly logger: Logger;
 }
 
@@ -208,8 +210,10 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
     );
     if (!took) return false;
     const last = await log.lastPosition();
+    const cleared = await clearState(nonce);
+    deps.reach?.('rebuilding');
     const done =
-      (await clearState(nonce)) &&
+      cleared &&
       (await load(nonce, last, adopted)) &&
       (await rebuildEndScript.run(redis, [metaKey], [nonce, String(last)]));
     if (done) logger.info({ lane, position: last }, 'rebuilt the state of a lane from the log');

@@ -8,6 +8,7 @@ import type { ClickHouse } from '../../clickhouse/client.ts';
 import { insertGuarded, refusedRows, type Row } from '../../clickhouse/insert.ts';
 import { POSTBACK_COLUMNS } from '../../clickhouse/tables.ts';
 import { AppError, isRetryable, messageOf } from '../../src/domain/app-error.ts';
+import { reachNothing, type Reach } from '../../src/domain/crash-points.ts';
 import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
 import { uniqueIpOf } from '../../src/domain/ip-rules.ts';
@@ -129,9 +130,11 @@ export function createLaneWriter(deps: {
   readonly log: LaneLog;
   readonly state: LaneState;
   readonly clock: () => number;
+  readonly reach?: Reach;
   readonly logger: Logger;
 }): LaneWriter {
   const { clickhouse, lane, log, state, logger } = deps;
+  const reach = deps.reach ?? reachNothing;
   let waiting: Waiting[] = [];
   let running = false;
 
@@ -196,7 +199,7 @@ export function createLaneWriter(deps: {
   ): Promise<string | undefined> {
     const chunks = items.map(({ submission }) => submission.chunk);
     try {
-      await insertGuarded(clickhouse, {
+      const inserting = insertGuarded(clickhouse, {
         table: 'postback_log',
         columns: POSTBACK_COLUMNS,
         rows: block.rows,
@@ -204,6 +207,9 @@ export function createLaneWriter(deps: {
         guard: `NOT EXISTS (SELECT 1 FROM postback_log WHERE lane = ${lane} AND position >= ${block.position})
           AND NOT EXISTS (SELECT 1 FROM postback_log WHERE lane = ${lane} AND ${inChunks(chunks)})`,
       });
+      setImmediate(() => reach('inserting'));
+      await inserting;
+      reach('inserted');
     } catch (error) {
       // It may have landed all the same: ask, whatever the error says.
       logger.warn(
@@ -238,9 +244,12 @@ export function createLaneWriter(deps: {
     burned: Map<number, number>,
   ): Promise<readonly Waiting[]> {
     const block = await makeBlock(items);
+    reach('judged');
     const owner = await commit(block, items, burned.get(block.position) ?? 0);
     if (owner === block.writer) {
+      reach('committed');
       await state.applyOwn(block.position, block.accepted, block.rules);
+      reach('applied');
       finish(items, block);
       return [];
     }

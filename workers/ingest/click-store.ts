@@ -3,6 +3,7 @@ import type { ClickHouse } from '../../clickhouse/client.ts';
 import { insertGuarded, timeLiteral } from '../../clickhouse/insert.ts';
 import { CLICK_COLUMNS } from '../../clickhouse/tables.ts';
 import { AppError } from '../../src/domain/app-error.ts';
+import type { Reach } from '../../src/domain/crash-points.ts';
 import type { ClickIdCodec, OpenedClickId } from '../../src/domain/click-id.ts';
 import type { Chunk, ClickHit } from '../../src/domain/hit.ts';
 import type { StoredClick } from '../../src/domain/judge/resolve.ts';
@@ -43,6 +44,7 @@ export function createClickStore(deps: {
   readonly clickhouse: ClickHouse;
   readonly enrichment: Enrichment;
   readonly clock: () => number;
+  readonly reach?: Reach;
 }): ClickStore {
   const { clickhouse, enrichment } = deps;
   const remembered = new Map<string, StoredClick>();
@@ -88,6 +90,7 @@ export function createClickStore(deps: {
           token: `${chunk.header.chunkId}#${token}`,
           guard: `NOT EXISTS (SELECT 1 FROM click_log WHERE chunk_time = ${timeLiteral(chunk.header.openedAtMs)} AND chunk_id = '${chunk.header.chunkId}')`,
         });
+        deps.reach?.('clicks-inserted');
         if ((await storedRows(chunk)) >= expected) return;
         await new Promise((resolve) => setTimeout(resolve, SECOND_LOOK_MS));
         if ((await storedRows(chunk)) >= expected) return;

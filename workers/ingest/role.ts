@@ -9,6 +9,7 @@ import { createCatalogueStore } from '../../src/catalogue/store.ts';
 import { AppError, messageOf } from '../../src/domain/app-error.ts';
 import type { CatalogueSnapshot } from '../../src/domain/catalogue.ts';
 import { createClickIdCodec, type ClickIdCodec } from '../../src/domain/click-id.ts';
+import { reachNothing, type Reach } from '../../src/domain/crash-points.ts';
 import { createDeviceReader } from '../../src/domain/device.ts';
 import { LANE_COUNT } from '../../src/domain/gate-request.ts';
 import type { Chunk, ChunkKind } from '../../src/domain/hit.ts';
@@ -28,6 +29,7 @@ import { openCountryReader } from './country.ts';
 export interface WorkerRoleOptions {
   readonly redisUrl: string;
   readonly clickhouse: ClickHouseSettings;
+  readonly reach?: Reach;
   readonly logger: Logger;
 }
 
@@ -45,6 +47,7 @@ const HEARTBEAT_MS = 2_000;
 
 export async function startWorkerRole(options: WorkerRoleOptions): Promise<WorkerRole> {
   const { logger } = options;
+  const reach = options.reach ?? reachNothing;
   const clock = Date.now;
   const keys = createRedisKeys();
   const onRedisError = (error: Error): void => logger.debug({ error: error.message }, 'Redis');
@@ -90,13 +93,22 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     redis.publish(keys.verdictTail, lines.join('\n')).catch(() => undefined);
   }
 
-  const clicks = createClickStore({ clickhouse, enrichment, clock });
+  const clicks = createClickStore({ clickhouse, enrichment, clock, reach });
   const states: LaneState[] = [];
   const lanes = Array.from({ length: LANE_COUNT }, (_, lane) => {
     const log = createLaneLog(clickhouse, lane);
-    const state = createLaneState({ redis, keys, lane, log, snapshotAt: store.at, clock, logger });
+    const state = createLaneState({
+      redis,
+      keys,
+      lane,
+      log,
+      snapshotAt: store.at,
+      clock,
+      reach,
+      logger,
+    });
     states.push(state);
-    return createLaneWriter({ clickhouse, lane, log, state, clock, logger });
+    return createLaneWriter({ clickhouse, lane, log, state, clock, reach, logger });
   });
   const ingestConversions = createConversionIngest({
     clickhouse,

@@ -6,12 +6,12 @@ import { existsSync } from 'node:fs';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { projectPath } from '../../project-root.ts';
-import type { ServerContext } from '../context.ts';
+import type { ApiContext } from '../context.ts';
 
 const ASSETS = /[\\/]assets[\\/]/;
 
 /** Own files only; the tracking front may be asked, for the debugger's test clicks. */
-function policyOf(context: ServerContext, request: FastifyRequest): string {
+function policyOf(context: ApiContext, request: FastifyRequest): string {
   const tracking =
     context.tracking.url === null
       ? `${request.protocol}://${request.hostname}:${context.tracking.port}`
@@ -29,7 +29,7 @@ function policyOf(context: ServerContext, request: FastifyRequest): string {
   ].join('; ');
 }
 
-function secure(context: ServerContext, request: FastifyRequest, reply: FastifyReply): void {
+function secure(context: ApiContext, request: FastifyRequest, reply: FastifyReply): void {
   void reply
     .header('content-security-policy', policyOf(context, request))
     .header('x-content-type-options', 'nosniff')
@@ -39,7 +39,7 @@ function secure(context: ServerContext, request: FastifyRequest, reply: FastifyR
 /** Registers the files; answers whether a path that nothing else knows is the console's. */
 export async function registerConsole(
   app: FastifyInstance,
-  context: ServerContext,
+  context: ApiContext,
   root = projectPath('dist', 'web'),
 ): Promise<(request: FastifyRequest, reply: FastifyReply) => FastifyReply | undefined> {
   // Run from source without a build of the console: the API alone.

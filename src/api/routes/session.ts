@@ -6,8 +6,8 @@ import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from '../../accounts/passwor
 import { csrfTokenOf, SESSION_MS } from '../../accounts/sessions.ts';
 import type { User } from '../../domain/user.ts';
 import { parseEntity } from '../../catalogue/schema.ts';
-import { COOKIE_PATH, SESSION_COOKIE } from '../authenticate.ts';
-import { principalOf, type ServerContext } from '../context.ts';
+import { COOKIE_PATH, SESSION_COOKIE } from '../session-cookie.ts';
+import { principalOf, type ApiContext } from '../context.ts';
 import { forbidden, Problem } from '../problem.ts';
 
 const signInSchema = z.strictObject({
@@ -45,18 +45,13 @@ function setSession(request: FastifyRequest, reply: FastifyReply, token: string)
 }
 
 /** Where links and snippets point: the setting, else the edge's port on the host that the console was reached by. */
-function trackingUrlOf(context: ServerContext, request: FastifyRequest): string {
+function trackingUrlOf(context: ApiContext, request: FastifyRequest): string {
   return (
     context.tracking.url ?? `${request.protocol}://${request.hostname}:${context.tracking.port}`
   );
 }
 
-function describe(
-  context: ServerContext,
-  request: FastifyRequest,
-  user: User,
-  token: string,
-): object {
+function describe(context: ApiContext, request: FastifyRequest, user: User, token: string): object {
   return { user, csrf_token: csrfTokenOf(token), tracking_url: trackingUrlOf(context, request) };
 }
 
@@ -81,7 +76,7 @@ function refuse(
   throw new Problem(401, 'Unauthorized', 'name or password is wrong');
 }
 
-export function registerSessionRoutes(app: FastifyInstance, context: ServerContext): void {
+export function registerSessionRoutes(app: FastifyInstance, context: ApiContext): void {
   const { accounts } = context;
 
   app.post('/api/v1/session', async (request, reply) => {
@@ -92,8 +87,7 @@ export function registerSessionRoutes(app: FastifyInstance, context: ServerConte
     return reply.status(201).send(describe(context, request, outcome.user, outcome.token));
   });
 
-  app.get('/api/v1/session', async (request, reply) => {
-    void reply.header('cache-control', 'no-store');
+  app.get('/api/v1/session', async (request) => {
     const token = request.cookies[SESSION_COOKIE] ?? '';
     if (request.user === null) return { principal: principalOf(request) };
     return describe(context, request, request.user, token);

@@ -5,7 +5,7 @@ import { AccountRefused, type UserPatch } from '../../accounts/accounts.ts';
 import { USER_ROLES, USER_STATUSES } from '../../domain/user.ts';
 import { parseEntity } from '../../catalogue/schema.ts';
 import type { CatalogueState } from '../../domain/catalogue.ts';
-import { requireManager, type ServerContext } from '../context.ts';
+import { requireManager, type ApiContext } from '../context.ts';
 import { notFound, Problem, type FieldError } from '../problem.ts';
 import { newPassword } from './session.ts';
 
@@ -82,7 +82,7 @@ async function refusing<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-export function registerUserRoutes(app: FastifyInstance, context: ServerContext): void {
+export function registerUserRoutes(app: FastifyInstance, context: ApiContext): void {
   const { accounts, store } = context;
   app.get('/api/v1/users', async (request) => {
     requireManager(request);

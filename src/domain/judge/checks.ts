@@ -140,9 +140,13 @@ function judgeClickId(item: Case): Failure | undefined {
   const { id, opened } = item.reference;
   const sent = short(id);
   if (id === '') {
-    const what = item.isChange
-      ? 'the call names neither transaction_id nor click_id'
-      : 'the call names no click_id';
+    const transaction = short(parameterOf(item.call, 'transaction_id'));
+    const what =
+      item.isChange && transaction === ''
+        ? 'the call names neither transaction_id nor click_id'
+        : item.isChange
+          ? `no transaction has the id ${transaction}, and the call names no click_id to create one`
+          : 'the call names no click_id';
     return fail(
       'invalid_click_id',
       what,

@@ -1,7 +1,7 @@
 /** The columns of a `postback_log` row that follow from the call itself; lane, position and chunk are the writer's. */
 import type { Channel } from '../hit.ts';
 import { canonicalIp, uniqueIpOf } from '../ip-rules.ts';
-import { blankToken } from '../parameters.ts';
+import { blankToken, blankTokenOfBase64 } from '../parameters.ts';
 import { isCurrency, isMoney } from '../values.ts';
 import { verdictOf, type VerdictSlug } from '../verdicts.ts';
 import { parameterOf, type Call } from './call.ts';
@@ -168,7 +168,7 @@ function requestOf(call: Call): Pick<PostbackFields, RequestColumn> {
     method: hit.method,
     path: hit.path,
     query: blankToken(hit.query),
-    body: hit.bodyIsBase64 ? hit.body : blankToken(hit.body),
+    body: hit.bodyIsBase64 ? blankTokenOfBase64(hit.body) : blankToken(hit.body),
     body_base64: hit.bodyIsBase64 ? 1 : 0,
     from_browser: hit.fromBrowser ? 1 : 0,
     content_type: hit.contentType,

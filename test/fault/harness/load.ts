@@ -3,6 +3,7 @@
  * the scheduled time, and every acknowledgement is written down as it arrives. What is sent follows from the seed.
  */
 import { Agent, request } from 'node:http';
+import { waitFor } from '../../support/wait-for.ts';
 
 export interface SentClick {
   readonly kind: 'click';
@@ -183,9 +184,10 @@ export function startLoad(options: {
     progress: () => ledger.acknowledged.size,
     async stop() {
       clearInterval(timer);
-      const until = Date.now() + TIMEOUT_MS + 1_000;
-      while (underWay > 0 && Date.now() < until)
-        await new Promise((resolve) => setTimeout(resolve, 20));
+      await waitFor(() => underWay === 0, {
+        timeoutMs: TIMEOUT_MS + 1_000,
+        what: 'the last requests to be answered or to fail',
+      });
       agent.destroy();
     },
   };

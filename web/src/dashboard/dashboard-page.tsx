@@ -15,12 +15,16 @@ import { byHour, useDays, useReasons, type Day } from './use-days.ts';
 const CHARTS = [
   ['clicks', 'Clicks'],
   ['conversions', 'Conversions'],
-  ['payout', 'Payout'],
 ] as const;
 const REASONS_MAX = 8;
 
 function rateOf(day: Day): number {
   return day.sum('clicks') === 0 ? 0 : day.sum('conversions') / day.sum('clicks');
+}
+
+function moneyText(day: Day, measure: string): string {
+  const sums = [...day.sumByCurrency(measure)].map(([currency, sum]) => formatMoney(sum, currency));
+  return sums.length === 0 ? formatMoney(0, '') : sums.join(' + ');
 }
 
 function Measure(props: { label: string; today: string; yesterday: string }) {
@@ -42,11 +46,7 @@ function Measures({ today, yesterday, role }: { today: Day; yesterday: Day; role
     />
   );
   const money = (label: string, name: string) => (
-    <Measure
-      label={label}
-      today={formatMoney(today.sum(name), '')}
-      yesterday={formatMoney(yesterday.sum(name), '')}
-    />
+    <Measure label={label} today={moneyText(today, name)} yesterday={moneyText(yesterday, name)} />
   );
   return (
     <section className="measures" aria-label="Today against yesterday">

@@ -1,6 +1,6 @@
 /** Today and yesterday in the chosen zone, hour by hour, and what was refused today. */
 import { useQuery } from '@tanstack/react-query';
-import { get } from '../api/client.ts';
+import { readStatistics } from '../api/statistics.ts';
 import { addDays, todayIn } from '../period.ts';
 import { textOf, type Row } from '../reports/cell.tsx';
 
@@ -10,6 +10,8 @@ export interface Day {
   /** By hour of the day; an hour without rows counts 0. */
   readonly hours: readonly Row[];
   sum(measure: string): number;
+  /** Of a measure of money, by currency: sums of two currencies are never added. */
+  sumByCurrency(measure: string): ReadonlyMap<string, number>;
 }
 
 function dayOf(rows: readonly Row[], date: string): Day {
@@ -17,6 +19,15 @@ function dayOf(rows: readonly Row[], date: string): Day {
   return {
     hours: own,
     sum: (measure) => own.reduce((all, row) => all + Number(row[measure] ?? 0), 0),
+    sumByCurrency(measure) {
+      const sums = new Map<string, number>();
+      for (const row of own) {
+        const value = Number(row[measure] ?? 0);
+        const currency = textOf(row['currency']);
+        if (value !== 0) sums.set(currency, (sums.get(currency) ?? 0) + value);
+      }
+      return sums;
+    },
   };
 }
 
@@ -40,12 +51,9 @@ export function useDays(zone: string) {
         from: yesterday,
         to: today,
         tz: zone,
-        breakdown: 'hour',
+        breakdown: 'hour,currency',
       });
-      const { rows } = await get<{ rows: Row[] }>(
-        `/reports/statistics?${search.toString()}`,
-        signal,
-      );
+      const rows = await readStatistics(search, signal);
       return { today: dayOf(rows, today), yesterday: dayOf(rows, yesterday) };
     },
   });
@@ -64,10 +72,7 @@ export function useReasons(zone: string, enabled: boolean) {
         tz: zone,
         breakdown: 'verdict',
       });
-      const { rows } = await get<{ rows: Row[] }>(
-        `/reports/statistics?${search.toString()}`,
-        signal,
-      );
+      const rows = await readStatistics(search, signal);
       return rows
         .map((row) => ({
           verdict: textOf(row['verdict']),

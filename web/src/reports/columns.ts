@@ -1,5 +1,6 @@
 /** Which columns each report has for a role, which are shown at first, and how a column's values are to be read. */
-import { HIDDEN_FROM_AFFILIATES, REPORTS } from '../../../src/reports/definitions.ts';
+import { REPORTS } from '../../../src/reports/definitions.ts';
+import { hiddenColumnsOf, type Principal } from '../../../src/reports/principal.ts';
 import type { User } from '../../../src/domain/user.ts';
 
 export const REPORT_TITLES: Readonly<Record<string, string>> = {
@@ -75,6 +76,13 @@ const SHOWN: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
+/** What is hidden hangs on the role alone. */
+const ROLE_ONLY: Readonly<Record<User['role'], Principal>> = {
+  manager: { role: 'manager', name: '' },
+  advertiser: { role: 'advertiser', name: '', advertiserId: 0 },
+  affiliate: { role: 'affiliate', name: '', affiliateId: 0 },
+};
+
 export interface Column {
   readonly name: string;
   readonly type: string;
@@ -83,8 +91,9 @@ export interface Column {
 /** Every column of a report that this role may see, in the API's order. */
 export function columnsOf(report: string, role: User['role']): readonly Column[] {
   const columns = REPORTS.get(report)?.columns ?? new Map<string, string>();
+  const hidden = hiddenColumnsOf(ROLE_ONLY[role]);
   return [...columns]
-    .filter(([name]) => role !== 'affiliate' || !HIDDEN_FROM_AFFILIATES.has(name))
+    .filter(([name]) => !hidden.has(name))
     .filter(([name]) => role === 'manager' || name !== `${role}_id`)
     .map(([name, type]) => ({ name, type }));
 }

@@ -2,8 +2,8 @@
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { BREAKDOWNS } from '../../../src/reports/definitions.ts';
-import { get } from '../api/client.ts';
 import { useNames, type NameOf } from '../api/catalogue.ts';
+import { readStatistics } from '../api/statistics.ts';
 import { useSession } from '../api/session.tsx';
 import { formatMoney, formatNumber, formatPercent, labelOf } from '../format.ts';
 import { PageHead } from '../ui/bits.tsx';
@@ -151,7 +151,7 @@ export function StatisticsPage() {
   const text = search.toString();
   const query = useQuery({
     queryKey: ['report', 'statistics', text],
-    queryFn: ({ signal }) => get<{ rows: Row[] }>(`/reports/statistics?${text}`, signal),
+    queryFn: ({ signal }) => readStatistics(search, signal),
   });
   const breakdownSelect = (index: 0 | 1, label: string) => (
     <Field label={label}>
@@ -199,11 +199,10 @@ export function StatisticsPage() {
         onChange={(filters) => setState({ ...state, filters })}
       />
       <p className="hint">
-        Money is summed over the rows as they are: where offers pay in several currencies, filter by
-        offer.
+        Money of several currencies is summed as it is: break down by currency to keep them apart.
       </p>
       <Await query={query} what="statistics">
-        {({ rows }) =>
+        {(rows) =>
           rows.length === 0 ? (
             <Empty title="Nothing in this period">Choose other dates, then press Display.</Empty>
           ) : (

@@ -1,0 +1,46 @@
+/** The click that a call names: as a report shows it, and as judging wants it. */
+import type { ClickHouse } from '../../../clickhouse/client.ts';
+import type { StoredClick } from '../../domain/judge/resolve.ts';
+
+export type Row = Record<string, unknown>;
+
+/** A text column, '' for anything else. */
+export function textOf(row: Row, column: string): string {
+  const value = row[column];
+  return typeof value === 'string' ? value : '';
+}
+
+export interface FoundClick {
+  readonly row: Row;
+  readonly stored: StoredClick;
+}
+
+export async function findClick(
+  clickhouse: ClickHouse,
+  clickId: string,
+): Promise<FoundClick | undefined> {
+  if (clickId === '') return undefined;
+  const [found] = await clickhouse.query<Row>(
+    'SELECT *, toUnixTimestamp64Milli(click_time) AS click_ms FROM clicks WHERE click_id = {id:String} LIMIT 1',
+    { id: clickId },
+  );
+  if (found === undefined) return undefined;
+  const { click_ms, ...row } = found;
+  const list = (prefix: string): string[] =>
+    [1, 2, 3, 4, 5].map((n) => textOf(row, `${prefix}${n}`));
+  return {
+    row,
+    stored: {
+      click_id: clickId,
+      click_time_ms: Number(click_ms),
+      offer_id: Number(row['offer_id']),
+      affiliate_id: Number(row['affiliate_id']),
+      advertiser_id: Number(row['advertiser_id']),
+      ip: textOf(row, 'ip'),
+      aff_click_id: textOf(row, 'aff_click_id'),
+      source: textOf(row, 'source'),
+      sub_ids: list('sub_id'),
+      aff_params: list('aff_param'),
+    },
+  };
+}

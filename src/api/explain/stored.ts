@@ -1,0 +1,192 @@
+/**
+ * Why a stored call got its verdict: the request as received and every check in order, traced again under the catalogue
+ * version that it was judged under. The stored verdict stands; the trace only shows the way to it.
+ */
+import { createClickIdCodec } from '../../domain/click-id.ts';
+import { ENDPOINTS, type ConversionHit } from '../../domain/hit.ts';
+import { decodeCall } from '../../domain/judge/call.ts';
+import { traceCall, traceGate, type TracedCheck } from '../../domain/judge/judge.ts';
+import { lookupsOf, type ClickAnswer, type StoredClick } from '../../domain/judge/resolve.ts';
+import { isVerdictSlug } from '../../domain/verdicts.ts';
+import { ownsRow, tenancyOf, type Principal } from '../../reports/principal.ts';
+import { findTransactions } from '../../../workers/ingest/transactions.ts';
+import type { ApiContext } from '../context.ts';
+import { badRequest, notFound } from '../problem.ts';
+import { findClick, textOf, type Row } from './click.ts';
+
+type ExplainContext = Pick<ApiContext, 'clickhouse' | 'store'>;
+
+/** What a call can be asked for by, and the column that holds it. */
+export const EXPLAIN_KEYS: ReadonlyMap<string, string> = new Map([
+  ['hit_id', 'hit_id'],
+  ['click_id', 'click_id'],
+  ['transaction_id', 'transaction_id'],
+  ['order_id', 'adv_order_id'],
+]);
+export const REQUEST_FIELDS = [
+  'endpoint',
+  'method',
+  'path',
+  'query',
+  'body',
+  'content_type',
+  'cookies',
+  'ip',
+  'user_agent',
+  'referer',
+  'channel',
+] as const;
+/** Calls of one click or order that an answer holds. */
+export const CALLS_MAX = 100;
+
+function hitOf(row: Row): ConversionHit {
+  const endpoint = ENDPOINTS.find((name) => name === row['endpoint']);
+  return {
+    hitId: textOf(row, 'hit_id'),
+    receivedAtMs: Date.parse(`${textOf(row, 'hit_time').replace(' ', 'T')}Z`),
+    endpoint: endpoint === undefined || endpoint === 'click' ? 'unknown' : endpoint,
+    method: textOf(row, 'method'),
+    path: textOf(row, 'path'),
+    query: textOf(row, 'query'),
+    body: textOf(row, 'body'),
+    bodyIsBase64: false,
+    contentType: textOf(row, 'content_type'),
+    cookies: textOf(row, 'cookies'),
+    ip: textOf(row, 'ip'),
+    userAgent: textOf(row, 'user_agent'),
+    referer: textOf(row, 'referer'),
+    fromBrowser: row['channel'] === 'pixel',
+  };
+}
+
+/**
+ * The trace has less to go on than the judge had: tokens are blanked, and what is looked up may have arrived since.
+ * Where the two differ the stored verdict is shown, at its check when that is known.
+ */
+function agreeWith(checks: readonly TracedCheck[], row: Row): readonly TracedCheck[] {
+  const accepted = row['verdict_code'] === 0;
+  const failedAt = checks.findIndex(({ outcome }) => outcome === 'failed');
+  if (accepted === (failedAt === -1)) return checks;
+  if (accepted)
+    return checks.map((check) =>
+      check.outcome === 'failed'
+        ? { ...check, outcome: 'passed', evidence: 'passed when it was judged' }
+        : check,
+    );
+  const evidence = textOf(row, 'detail');
+  const tokenAt = checks.findIndex(({ check }) => check === 'token');
+  if (textOf(row, 'verdict') !== 'invalid_token' || tokenAt === -1)
+    return [...checks, { check: 'verdict when it was judged', outcome: 'failed', evidence }];
+  return checks.map((check, index) => {
+    if (index === tokenAt) return { ...check, outcome: 'failed', evidence };
+    return index < tokenAt ? check : { ...check, outcome: 'skipped', evidence: 'not reached' };
+  });
+}
+
+async function traceRow(
+  context: ExplainContext,
+  row: Row,
+  click: StoredClick | undefined,
+): Promise<readonly TracedCheck[]> {
+  const snapshot = await context.store.at(Number(row['catalogue_version']));
+  const codec = createClickIdCodec(snapshot.state.click_id_keys);
+  const call = decodeCall(hitOf(row), {
+    replayedFrom: textOf(row, 'replayed_from'),
+    tokenVerifiedBefore: row['token_valid'] === 1,
+  });
+  const lookups = lookupsOf(call, snapshot, codec);
+  const pending = row['click_pending'] === 1;
+  const answer: ClickAnswer =
+    lookups.clickId === '' ? 'not-asked' : pending ? 'pending' : (click ?? 'unknown');
+  const transactions = await findTransactions(context.clickhouse, new Set([lookups.transactionId]));
+  const transaction = transactions.get(lookups.transactionId);
+  const traced = traceCall({ call, snapshot, codec, click: answer, transaction });
+  const verdict = textOf(row, 'verdict');
+  const gate = isVerdictSlug(verdict)
+    ? traceGate(traced.judged, verdict, textOf(row, 'detail'))
+    : [];
+  return agreeWith([...traced.checks, ...gate], row);
+}
+
+async function explainCall(context: ExplainContext, principal: Principal, row: Row): Promise<Row> {
+  const { clickhouse } = context;
+  const click = await findClick(
+    clickhouse,
+    row['click_time'] === null ? '' : textOf(row, 'click_id'),
+  );
+  const named = await clickhouse.query<Row>(
+    'SELECT * FROM transactions WHERE transaction_id IN ({own:String}, {blocking:String}) LIMIT 10',
+    {
+      own: textOf(row, 'transaction_id') || '-',
+      blocking: textOf(row, 'blocking_transaction_id') || '-',
+    },
+  );
+  const events = await clickhouse.query<Row>(
+    'SELECT * FROM transaction_events WHERE transaction_id = {id:String} ORDER BY hit_time LIMIT 100',
+    { id: textOf(row, 'transaction_id') || '-' },
+  );
+  const own = (items: readonly Row[]): Row[] => items.filter((item) => ownsRow(principal, item));
+  const request = Object.fromEntries(REQUEST_FIELDS.map((name) => [name, row[name]]));
+  return {
+    ...verdictOf(row),
+    request,
+    catalogue_version: row['catalogue_version'],
+    checks: await traceRow(context, row, click?.stored),
+    // A call to one's own offer may name a click that is someone else's.
+    click: click !== undefined && ownsRow(principal, click.row) ? click.row : null,
+    transactions: own(named),
+    events: own(events),
+    row,
+  };
+}
+
+function verdictOf(row: Row): Row {
+  return Object.fromEntries(
+    [
+      'hit_id',
+      'hit_time',
+      'verdict_code',
+      'verdict',
+      'title',
+      'detail',
+      'hint',
+      'blocking_transaction_id',
+    ].map((name) => [name, row[name] ?? '']),
+  );
+}
+
+/** Every call under a key's id, oldest first; the first is also the answer's own. Throws a Problem. */
+export async function explain(
+  context: ExplainContext,
+  principal: Principal,
+  key: string,
+  id: string,
+): Promise<Row> {
+  const column = EXPLAIN_KEYS.get(key);
+  if (column === undefined || id === '') {
+    const message = `name one of ${[...EXPLAIN_KEYS.keys()].join(', ')}`;
+    throw badRequest(message, [{ field: key || 'hit_id', message }]);
+  }
+  const tenancy = tenancyOf(principal);
+  const tenant = tenancy === undefined ? '1' : `${tenancy.column} = {tenant:UInt32}`;
+  const parameters = { id, tenant: tenancy?.id ?? 0 };
+  const rows = await context.clickhouse.query<Row>(
+    `SELECT * EXCEPT (lane, position, block_row, writer, chunk_time, chunk_hits, block_time) FROM postback_log
+     WHERE ${column} = {id:String} AND ${tenant} ORDER BY hit_time, hit_id LIMIT ${CALLS_MAX}`,
+    parameters,
+  );
+  const clicks =
+    key === 'click_id' || key === 'hit_id'
+      ? await context.clickhouse.query<Row>(
+          `SELECT * EXCEPT (chunk_time, chunk_hits, block_time) FROM click_log WHERE ${column} = {id:String} AND ${tenant} LIMIT 10`,
+          parameters,
+        )
+      : [];
+  const calls: Row[] = [];
+  for (const row of rows) calls.push(await explainCall(context, principal, row));
+  const [call] = calls;
+  const [click] = clicks;
+  if (call !== undefined) return { ...call, calls, clicks };
+  if (click === undefined) throw notFound(`nothing is stored under ${key} ${id.slice(0, 100)}`);
+  return { ...verdictOf(click), checks: [], click, calls, clicks };
+}

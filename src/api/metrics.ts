@@ -1,0 +1,170 @@
+/**
+ * What the API process tells Prometheus: its own requests, and the state of the instance that no other process sees
+ * whole: queues, lanes, roles, chunks on their way. Read when someone asks; an outage leaves the values out and says so.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { messageOf } from '../domain/app-error.ts';
+import { LANE_COUNT } from '../domain/gate-request.ts';
+import { CHUNK_KINDS } from '../domain/hit.ts';
+import { queueNameOf } from '../queue/chunk-job.ts';
+import type { ApiContext } from './context.ts';
+
+/** A role that did not say it lives for so long is taken for dead. */
+const HEARTBEAT_MAX_MS = 10_000;
+/** A role that is silent for longer was stopped, or has been replaced: it is forgotten. */
+const FORGOTTEN_MS = 10 * 60_000;
+const SECONDS = [0.005, 0.02, 0.1, 0.5, 2, 10, 60];
+
+type Sources = Pick<ApiContext, 'clickhouse' | 'redis' | 'keys' | 'logger'>;
+
+interface Heartbeat {
+  readonly role: string;
+  readonly atMs: number;
+  readonly unconfirmedChunks?: number;
+}
+
+export interface ApiMetrics {
+  readonly contentType: string;
+  text(): Promise<string>;
+  record(request: FastifyRequest, reply: FastifyReply): void;
+}
+
+function createGauges(registry: Registry) {
+  const gauge = <T extends string = never>(
+    name: string,
+    help: string,
+    labels: T[] = [],
+  ): Gauge<T> => new Gauge({ name, help, labelNames: labels, registers: [registry] });
+  return {
+    up: gauge('sluice_store_up', '1 when the store answers the API', ['store']),
+    queueJobs: gauge('sluice_queue_jobs', 'Chunks in the queue, by state', ['queue', 'state']),
+    queueAge: gauge(
+      'sluice_queue_oldest_seconds',
+      'Age of the oldest waiting chunk, since the edge opened it; 0 when none waits',
+      ['queue'],
+    ),
+    alive: gauge('sluice_roles_alive', 'Processes that were heard of in the last 10 s', ['role']),
+    dead: gauge('sluice_roles_dead', 'Processes that fell silent in the last 10 minutes', ['role']),
+    unconfirmed: gauge(
+      'sluice_chunks_unconfirmed',
+      'Chunks in the spools of all living edges that ClickHouse does not have yet',
+    ),
+    position: gauge('sluice_lane_position', 'Last block of the lane in ClickHouse', ['lane']),
+    applied: gauge('sluice_lane_applied', 'Last block of the lane that Redis knows of', ['lane']),
+    published: gauge('sluice_catalogue_version', 'Catalogue version that Redis holds'),
+    tails: gauge('sluice_api_tails', 'Open tails'),
+  };
+}
+type Gauges = ReturnType<typeof createGauges>;
+
+/** A chunk's id names when it was opened: `<edge>-<ms>-<sequence>-<letter>`. */
+function ageOfChunkS(chunkId: string | null): number {
+  const openedAtMs = Number(chunkId?.split('-')[1]);
+  return Number.isFinite(openedAtMs) ? Math.max(0, (Date.now() - openedAtMs) / 1000) : 0;
+}
+
+async function readQueues({ redis, keys }: Sources, gauges: Gauges): Promise<void> {
+  for (const kind of CHUNK_KINDS) {
+    const queue = queueNameOf(kind);
+    const [waiting, active, delayed, oldest] = await Promise.all([
+      redis.llen(keys.queue(queue, 'wait')),
+      redis.llen(keys.queue(queue, 'active')),
+      redis.zcard(keys.queue(queue, 'delayed')),
+      redis.lindex(keys.queue(queue, 'wait'), -1),
+    ]);
+    for (const [state, count] of Object.entries({ waiting, active, delayed }))
+      gauges.queueJobs.set({ queue, state }, count);
+    gauges.queueAge.set({ queue }, ageOfChunkS(oldest));
+  }
+}
+
+async function readRoles({ redis, keys }: Sources, gauges: Gauges): Promise<void> {
+  const beats = Object.values(await redis.hgetall(keys.heartbeats)).map(
+    // Written by our roles alone.
+    (text) => JSON.parse(text) as Heartbeat,
+  );
+  const silentFor = (beat: Heartbeat): number => Date.now() - beat.atMs;
+  for (const role of ['edge', 'worker']) {
+    const own = beats.filter((beat) => beat.role === role);
+    const alive = own.filter((beat) => silentFor(beat) < HEARTBEAT_MAX_MS);
+    const known = own.filter((beat) => silentFor(beat) < FORGOTTEN_MS);
+    gauges.alive.set({ role }, alive.length);
+    gauges.dead.set({ role }, known.length - alive.length);
+    if (role === 'edge')
+      gauges.unconfirmed.set(alive.reduce((sum, beat) => sum + (beat.unconfirmedChunks ?? 0), 0));
+  }
+}
+
+async function readRedis(sources: Sources, gauges: Gauges): Promise<void> {
+  const { redis, keys } = sources;
+  await readQueues(sources, gauges);
+  await readRoles(sources, gauges);
+  gauges.published.set(Number((await redis.get(keys.catalogueVersion)) ?? 0));
+  for (let lane = 0; lane < LANE_COUNT; lane++) {
+    const applied = await redis.hget(keys.lane.meta(lane), 'applied');
+    gauges.applied.set({ lane }, Number(applied ?? 0));
+  }
+}
+
+async function readClickHouse({ clickhouse }: Sources, gauges: Gauges): Promise<void> {
+  const rows = await clickhouse.query<{ lane: number; last: number }>(
+    'SELECT lane, max(position) AS last FROM postback_log GROUP BY lane',
+  );
+  const last = new Map(rows.map((row) => [row.lane, row.last]));
+  for (let lane = 0; lane < LANE_COUNT; lane++) gauges.position.set({ lane }, last.get(lane) ?? 0);
+}
+
+function createRequestMetrics(registry: Registry): ApiMetrics['record'] {
+  const labels = ['method', 'route', 'status'] as const;
+  const requests = new Counter({
+    name: 'sluice_api_requests_total',
+    help: 'Requests answered by the API',
+    labelNames: labels,
+    registers: [registry],
+  });
+  const durations = new Histogram({
+    name: 'sluice_api_request_seconds',
+    help: 'Time to the end of the answer',
+    labelNames: ['route'] as const,
+    buckets: SECONDS,
+    registers: [registry],
+  });
+  return (request, reply) => {
+    // The route's pattern, never the path: ids and guesses would make a series each.
+    const route = request.routeOptions.url ?? 'unknown';
+    requests.inc({ method: request.method, route, status: reply.statusCode });
+    durations.observe({ route }, reply.elapsedTime / 1000);
+  };
+}
+
+export function createApiMetrics(sources: Sources, tails: () => number): ApiMetrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const gauges = createGauges(registry);
+
+  async function readStore(
+    store: string,
+    read: (sources: Sources, gauges: Gauges) => Promise<void>,
+  ): Promise<void> {
+    try {
+      await read(sources, gauges);
+      gauges.up.set({ store }, 1);
+    } catch (error) {
+      sources.logger.debug({ store, error: messageOf(error) }, 'a store gave no metrics');
+      gauges.up.set({ store }, 0);
+    }
+  }
+
+  return {
+    contentType: registry.contentType,
+    record: createRequestMetrics(registry),
+    async text() {
+      for (const gauge of Object.values(gauges)) gauge.reset();
+      await readStore('redis', readRedis);
+      await readStore('clickhouse', readClickHouse);
+      gauges.tails.set(tails());
+      return registry.metrics();
+    },
+  };
+}

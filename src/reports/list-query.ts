@@ -1,0 +1,66 @@
+/** The SQL of the five lists: clicks, invalid clicks, transactions, invalid traffic, postbacks. */
+import { buildConditions } from './conditions.ts';
+import { REPORTS, type ColumnType, type Report } from './definitions.ts';
+import { paginate, parseSort, sortKeyOf, whereOf } from './page.ts';
+import {
+  parseLimit,
+  parsePeriod,
+  parseZone,
+  ReportRefused,
+  type ReportParameters,
+} from './parameters.ts';
+import { hiddenColumnsOf, type Principal } from './principal.ts';
+
+export interface BuiltQuery {
+  readonly sql: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /** The report's columns, in order; the page's own come after them. */
+  readonly columns: ReadonlyMap<string, ColumnType>;
+  /** Rows of a page; the query asks for one more, which tells whether there is a next page. */
+  readonly limit: number;
+  readonly cursorAfter: (row: Readonly<Record<string, unknown>>) => string;
+}
+
+const LIMIT_DEFAULT = 100;
+
+function findReport(name: string, principal: Principal): Report {
+  const report = REPORTS.get(name);
+  if (report === undefined)
+    throw new ReportRefused([{ field: 'report', message: 'there is no such report' }], 'unknown');
+  if (!report.roles.includes(principal.role))
+    throw new ReportRefused(
+      [{ field: 'report', message: `not for ${principal.role}s` }],
+      'forbidden',
+    );
+  return report;
+}
+
+/** `whole`: every row, for a file; else one page. Throws ReportRefused. */
+export function buildList(
+  name: string,
+  parameters: ReportParameters,
+  principal: Principal,
+  whole: boolean,
+): BuiltQuery {
+  const report = findReport(name, principal);
+  const hidden = hiddenColumnsOf(principal);
+  const columns = new Map([...report.columns].filter(([column]) => !hidden.has(column)));
+  const names = [...columns.keys()];
+  const zone = parseZone(parameters);
+  const period = parsePeriod(parameters, zone);
+  const limit = parseLimit(parameters, LIMIT_DEFAULT);
+  const conditions = buildConditions({ parameters, principal, period, columns });
+  const sort = parseSort(parameters, names, '-hit_time');
+  const page = paginate(conditions, parameters, name, sort, [
+    sortKeyOf(sort.column, columns.get(sort.column) ?? 'String'),
+    sortKeyOf('hit_id', 'String'),
+  ]);
+  const selected = whole ? names.join(', ') : `${names.join(', ')}, ${page.selected}`;
+  return {
+    sql: `SELECT ${selected} FROM ${report.view} ${whereOf(conditions)} ORDER BY ${page.order} ${whole ? '' : `LIMIT ${limit + 1}`}`,
+    parameters: conditions.parameters,
+    columns,
+    limit,
+    cursorAfter: page.cursorAfter,
+  };
+}

@@ -1,0 +1,78 @@
+/**
+ * A crash at each named point of a hit's way (src/domain/crash-points.ts): the process kills itself there, starts again
+ * and goes on; nothing is lost or doubled, and every verdict is explained.
+ */
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { projectPath } from '../../src/project-root.ts';
+import { CRASH_POINTS, type CrashPoint } from '../../src/domain/crash-points.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { check, untilStored } from './harness/checker.ts';
+import { startCluster, untilHealthy, type Cluster } from './harness/cluster.ts';
+import { startLoad } from './harness/load.ts';
+import { untilBack, type ManagedProcess } from './harness/process.ts';
+
+const EDGE_POINTS: ReadonlySet<CrashPoint> = new Set([
+  'spool-written',
+  'answered',
+  'enqueued',
+  'confirmed',
+]);
+
+let cluster: Cluster;
+let edge: ManagedProcess;
+let worker: ManagedProcess;
+const crashFile = (role: string): string => join(cluster.dataDir, `crash-${role}`);
+
+beforeAll(async () => {
+  cluster = await startCluster({
+    edges: 0,
+    workers: 0,
+    catalogue: projectPath('test/fault/catalogue.yaml'),
+  });
+  edge = cluster.startEdge('edge', { SLUICE_CRASH_FILE: crashFile('edge') });
+  worker = cluster.startWorker('worker', { SLUICE_CRASH_FILE: crashFile('worker') });
+  await cluster.untilReady();
+}, 120_000);
+afterAll(async () => {
+  await cluster?.close();
+});
+
+async function crashAt(point: CrashPoint): Promise<void> {
+  const [role, target] = EDGE_POINTS.has(point)
+    ? (['edge', edge] as const)
+    : (['worker', worker] as const);
+  writeFileSync(crashFile(role), point);
+  const { pid } = target;
+  // It reads the file when it starts.
+  await target.kill();
+  await untilBack(target, pid);
+  const armed = target.pid;
+  // A rebuild needs a reason.
+  if (point === 'rebuilding') await cluster.redisClient.flushall();
+  await waitFor(() => !existsSync(crashFile(role)), {
+    timeoutMs: 30_000,
+    what: `the ${role} to reach ${point}`,
+  });
+  await untilBack(target, armed);
+}
+
+it('loses nothing, doubles nothing and explains every verdict through a crash at each point', async () => {
+  const load = startLoad({ edgeUrls: [cluster.edgeUrl], perSecond: 100, seed: 7 });
+  for (const point of CRASH_POINTS) {
+    await crashAt(point);
+    const before = load.progress();
+    await waitFor(() => load.progress() > before + 40, {
+      timeoutMs: 30_000,
+      what: `traffic after the crash at ${point}`,
+    });
+  }
+  await load.stop();
+  await untilStored(cluster.sql, load.ledger, 90_000);
+  const report = await check(cluster.sql, load.ledger);
+  console.log(`crash points: ${JSON.stringify(report)}`);
+  expect(report.calls).toBeGreaterThan(100);
+  expect(edge.deaths + worker.deaths).toBeGreaterThanOrEqual(2 * CRASH_POINTS.length);
+  await untilHealthy(cluster);
+}, 240_000);

@@ -1,0 +1,46 @@
+/** The producer's promise to the confirmer: a chunk that is queued again will run, whatever Redis still holds of it. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { ChunkJob } from '../../src/queue/chunk-job.ts';
+import { createChunkProducer, type ChunkProducer } from '../../src/queue/chunk-producer.ts';
+import { startRedis, type TestRedis } from '../support/start-redis.ts';
+
+let server: TestRedis;
+let producer: ChunkProducer;
+const PREFIX = `{producer-${process.pid}}`;
+const CHUNK_ID = '0-1000-1-t';
+const JOB: ChunkJob = {
+  header: {
+    chunkId: CHUNK_ID,
+    kind: 'conversions',
+    edgeNumber: 0,
+    openedAtMs: 1_000,
+    catalogueVersion: 1,
+  },
+  hitCount: 0,
+  records: '',
+};
+
+beforeAll(async () => {
+  server = await startRedis();
+  producer = createChunkProducer(server.redis, PREFIX);
+});
+afterAll(async () => {
+  await producer.close();
+  await server.close();
+});
+
+it('queues a chunk once, however often it is added', async () => {
+  await producer.enqueue(JOB);
+  await producer.enqueue(JOB);
+  expect(await producer.isLive('conversions', CHUNK_ID)).toBe(true);
+  expect(await server.redis.llen(`${PREFIX}:conversions:wait`)).toBe(1);
+});
+
+it('queues a chunk again whose job a torn log left in no list', async () => {
+  await server.redis.del(`${PREFIX}:conversions:wait`);
+  expect(await server.redis.exists(`${PREFIX}:conversions:${CHUNK_ID}`)).toBe(1);
+  expect(await producer.isLive('conversions', CHUNK_ID)).toBe(false);
+  await producer.requeue(JOB);
+  expect(await producer.isLive('conversions', CHUNK_ID)).toBe(true);
+  expect(await server.redis.lrange(`${PREFIX}:conversions:wait`, 0, -1)).toEqual([CHUNK_ID]);
+});

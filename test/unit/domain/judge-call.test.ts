@@ -1,0 +1,441 @@
+/** What a call means and what its row holds: tokens, cookies, goals, promo codes, visitors' addresses, blanked secrets. */
+import { describe, expect, test } from 'vitest';
+import { createCatalogueSnapshot, type CatalogueState } from '../../../src/domain/catalogue.ts';
+import { createClickIdCodec } from '../../../src/domain/click-id.ts';
+import type { ConversionEndpoint, ConversionHit } from '../../../src/domain/hit.ts';
+import { decodeCall, hashToken, type ReplayOrigin } from '../../../src/domain/judge/call.ts';
+import type { PostbackFields } from '../../../src/domain/judge/fields.ts';
+import { judgeCall, settleCall } from '../../../src/domain/judge/judge.ts';
+import type { ClickAnswer } from '../../../src/domain/judge/resolve.ts';
+import {
+  advertiser,
+  catalogue,
+  goal,
+  offer,
+  promoCode,
+  TEST_KEY,
+} from '../../support/catalogue.ts';
+import { conversionHit } from '../../support/test-worker.ts';
+
+const NOW = Date.parse('2026-06-15T12:00:00Z');
+const codec = createClickIdCodec([TEST_KEY]);
+const HIT_ID = '0190a5b0-0000-7000-8000-000000000001';
+const TOKEN = 'right';
+const clickId = (offerId: number, agoMs = 60_000, sequence = 1): string =>
+  codec.mint(NOW - agoMs, offerId, 0, sequence);
+const CLICK_ID = clickId(16);
+
+const stored = (id: string, fields: Partial<Exclude<ClickAnswer, string>> = {}): ClickAnswer => ({
+  click_id: id,
+  click_time_ms: codec.open(id)?.ms ?? 0,
+  offer_id: codec.open(id)?.offerId ?? 0,
+  affiliate_id: 1,
+  advertiser_id: 1,
+  ip: '198.51.100.7',
+  aff_click_id: 'theirs',
+  source: 'mail',
+  sub_ids: ['s1', '', '', '', ''],
+  aff_params: ['p1', '', '', '', ''],
+  ...fields,
+});
+
+/** Two offers of two advertisers. */
+const STATE: CatalogueState = catalogue({
+  advertisers: [advertiser({ token: hashToken(TOKEN) }), advertiser({ id: 2, name: 'Beta' })],
+  offers: [offer(), offer({ id: 17, advertiser_id: 2 })],
+  goals: [
+    goal(),
+    goal({ id: 13, alias: 'lead', default: false }),
+    goal({ id: 20, offer_id: 17, alias: 'sale' }),
+  ],
+  promo_codes: [
+    promoCode(),
+    promoCode({ id: 2, code: 'Twice', offer_id: 17, sequence: 3 }),
+    promoCode({ id: 3, code: 'TWICE', offer_id: 16, sequence: 2, start_date: '2026-06-15' }),
+  ],
+});
+
+interface Asked extends Partial<ConversionHit> {
+  readonly state?: CatalogueState;
+  readonly click?: ClickAnswer;
+  readonly replay?: ReplayOrigin;
+}
+
+/** The row of a call, as if the gate let it through. */
+function row(endpoint: ConversionEndpoint, query: string, asked: Asked = {}): PostbackFields {
+  const { state = STATE, click = stored(CLICK_ID), replay, ...fields } = asked;
+  const hit = conversionHit(HIT_ID, NOW, {
+    endpoint,
+    path: `/track/${endpoint}`,
+    query,
+    ...fields,
+  });
+  const result = judgeCall({
+    call: decodeCall(hit, replay),
+    snapshot: createCatalogueSnapshot(state),
+    codec,
+    click,
+    transaction: undefined,
+  });
+  return result.kind === 'invalid'
+    ? result.fields
+    : settleCall(result.item, result.request, { kind: 'accepted' });
+}
+
+describe('a token', () => {
+  const ENDPOINTS = [
+    ['goal-by-click-id', `click_id=${CLICK_ID}`],
+    ['goal', `click_id=${CLICK_ID}`],
+    ['conv', `click_id=${CLICK_ID}`],
+    ['conv-addchange', `click_id=${CLICK_ID}`],
+    ['promo', 'code=PROMO22'],
+  ] as const;
+  const required = {
+    ...STATE,
+    advertisers: [advertiser({ token: hashToken(TOKEN), require_token: true })],
+  };
+
+  test.each(ENDPOINTS)('that is wrong is 117 on %s', (endpoint, query) => {
+    expect(row(endpoint, `${query}&token=wrong`).verdict).toBe('invalid_token');
+  });
+
+  test.each(ENDPOINTS)('is required on %s when the advertiser requires it', (endpoint, query) => {
+    expect(row(endpoint, query, { state: required }).verdict).toBe('invalid_token');
+    expect(row(endpoint, `${query}&token=${TOKEN}`, { state: required }).verdict).toBe('accepted');
+  });
+
+  test('of another advertiser, or for one who has none, is wrong', () => {
+    const query = `click_id=${clickId(17)}&token=${TOKEN}`;
+    const made = row('conv', query, { click: stored(clickId(17)) });
+    expect(made).toMatchObject({ verdict: 'invalid_token', token_valid: 0 });
+    expect(made.detail).toContain('has no security token');
+  });
+
+  test('that is the stored hash is no token', () => {
+    const token = hashToken(TOKEN);
+    expect(row('conv', `click_id=${CLICK_ID}&token=${token}`).verdict).toBe('invalid_token');
+  });
+
+  test('is what makes payout, revenue and status count', () => {
+    const sent = `click_id=${CLICK_ID}&payout=1&revenue=2&conv_status=pending&amount=9.5&currency=eur`;
+    expect(row('conv', `${sent}&token=${TOKEN}`)).toMatchObject({
+      payout: '1',
+      revenue: '2',
+      conv_status: 'pending',
+      amount: '9.5',
+      currency: 'EUR',
+      detail: '',
+      token_valid: 1,
+    });
+    expect(row('conv', sent)).toMatchObject({
+      verdict: 'accepted',
+      payout: '5',
+      revenue: '8',
+      conv_status: 'approved',
+      amount: '9.5',
+      currency: 'EUR',
+      detail: expect.stringContaining('payout, revenue, conv_status ignored'),
+    });
+  });
+
+  test('is in no column of the row', () => {
+    const rows = [
+      row('conv', `click_id=${CLICK_ID}&token=s3cr3t`),
+      row('conv', `click_id=${CLICK_ID}&%74oken=s3cr3t`),
+      row('conv', '', {
+        body: `{"click_id":"${CLICK_ID}","token":"s3cr3t"}`,
+        contentType: 'application/json',
+      }),
+      row('conv', '', { body: `token=s3cr3t&x=1`, contentType: 'text/xml' }),
+      row('conv', '', {
+        body: Buffer.from('x=\xff&token=s3cr3t', 'latin1').toString('base64'),
+        bodyIsBase64: true,
+      }),
+    ];
+    for (const made of rows) {
+      expect(JSON.stringify(made)).not.toContain('s3cr3t');
+      expect(Buffer.from(made.body, 'base64').toString('latin1')).not.toContain('s3cr3t');
+    }
+  });
+
+  test('that was right when a replayed call came is right again, though it is blanked', () => {
+    const query = `click_id=${CLICK_ID}&token=***&payout=1`;
+    const replay = { replayedFrom: 'earlier', tokenVerifiedBefore: true };
+    expect(row('conv', query, { replay })).toMatchObject({
+      verdict: 'accepted',
+      payout: '1',
+      channel: 'replay',
+      replayed_from: 'earlier',
+    });
+  });
+});
+
+describe('/track/goal', () => {
+  const [older, newer] = [clickId(16, 5_000), clickId(17, 1_000)];
+
+  test.each([
+    ['the cookie of the named offer', 'offer_id=16', `slc_17=${newer}; slc_16=${older}`, older],
+    [
+      "the cookie of the named goal's offer",
+      'goal_id=12',
+      `slc_17=${newer}; slc_16=${older}`,
+      older,
+    ],
+    ['the newest genuine cookie', '', `slc_16=${older}; slc_17=${newer}`, newer],
+    ['the genuine one among broken ones', '', `slc_5=zz; slc_16=${older}; slc_17=broken`, older],
+    ['the click_id, which wins over the cookie', `click_id=${older}`, `slc_17=${newer}`, older],
+    ['the first cookie of a name', 'offer_id=16', `slc_16=${older}; slc_16=${newer}`, older],
+  ])('finds the click by %s', (_, query, cookies, id) => {
+    expect(row('goal', query, { cookies, click: stored(id) })).toMatchObject({
+      verdict: 'accepted',
+      click_id: id,
+      offer_id: codec.open(id)?.offerId,
+    });
+  });
+
+  test.each([
+    ['no cookie', 'offer_id=16', ''],
+    ['no cookie and nothing named', '', ''],
+    ['a broken one', 'offer_id=16', 'slc_16=broken'],
+    ['only one of another offer', 'offer_id=16', `slc_17=${newer}`],
+    ["another offer's click under the offer's name", 'offer_id=16', `slc_16=${newer}`],
+    ['a name that does not fit its click', '', `slc_16=${newer}`],
+  ])('with %s is 104', (_, query, cookies) => {
+    expect(row('goal', query, { cookies, click: 'not-asked' }).verdict).toBe('invalid_cookie');
+  });
+});
+
+describe('goals', () => {
+  test.each([
+    ['', 12, 'accepted'],
+    ['&goal_alias=lead', 13, 'accepted'],
+    ['&goal_id=13', 13, 'accepted'],
+    ['&goal_id=13&goal_alias=sale', 13, 'accepted'],
+    ['&goal_alias=nope', 0, 'goal_not_found'],
+    ['&goal_id=20', 20, 'goal_not_found'],
+    ['&goal_id=99', 0, 'goal_not_found'],
+    ['&goal_id=abc', 0, 'goal_not_found'],
+  ])('%s is goal %d: %s', (query, goalId, verdict) => {
+    const made = row('goal-by-click-id', `click_id=${CLICK_ID}${query}`);
+    expect(made).toMatchObject({ goal_id: goalId, verdict });
+  });
+
+  test('an offer without a default goal wants one named', () => {
+    const state = { ...STATE, goals: STATE.goals.map((one) => ({ ...one, default: false })) };
+    const made = row('goal-by-click-id', `click_id=${CLICK_ID}`, { state });
+    expect(made.verdict).toBe('goal_not_found');
+  });
+});
+
+describe('clicks', () => {
+  test("another offer's click id is 108 with a hint", () => {
+    const made = row('conv', `click_id=${CLICK_ID}&offer_id=17`);
+    expect(made.verdict).toBe('invalid_click_id');
+    expect(made.hint).toContain("another offer's click id");
+  });
+
+  test('a click counts up to the last ms of its lifetime', () => {
+    const id = clickId(16, 86_400_000);
+    const state = { ...STATE, offers: [offer({ click_lifetime_days: 1 })] };
+    const call = { state, click: stored(id) };
+    expect(row('conv', `click_id=${id}`, call).verdict).toBe('accepted');
+    expect(row('conv', `click_id=${id}`, { ...call, receivedAtMs: NOW + 1 }).verdict).toBe(
+      'click_expired',
+    );
+  });
+
+  test('one that has not arrived is 108 as pending', () => {
+    expect(row('conv', `click_id=${CLICK_ID}`, { click: 'pending' })).toMatchObject({
+      verdict: 'invalid_click_id',
+      click_pending: 1,
+      hint: expect.stringContaining('replayed by itself'),
+    });
+    expect(row('conv', `click_id=${CLICK_ID}`, { click: 'unknown' }).click_pending).toBe(0);
+  });
+
+  test("the click's labels fill what the call leaves out", () => {
+    expect(row('conv', `click_id=${CLICK_ID}&sub_id2=mine&aff_param1=mine`)).toMatchObject({
+      sub_ids: ['s1', 'mine', '', '', ''],
+      aff_params: ['mine', '', '', '', ''],
+      source: 'mail',
+      aff_click_id: 'theirs',
+    });
+  });
+});
+
+describe('promo codes', () => {
+  test.each([
+    ['code=promo22', 'PROMO22', 16],
+    ['code=%20promo22%20', 'PROMO22', 16],
+    ['code=twice', 'TWICE', 16],
+    ['code=twice&offer_id=17', 'Twice', 17],
+  ])('%s is %s of offer %d', (query, code, offerId) => {
+    expect(row('promo', query, { click: 'not-asked' })).toMatchObject({
+      verdict: 'accepted',
+      promo_code: code,
+      offer_id: offerId,
+      click_id: '',
+      click_time_ms: null,
+      channel: 'promo',
+    });
+  });
+
+  test.each([
+    ['', ''],
+    ['code=', ''],
+    ['code=nope', 'nope'],
+    ['code=promo22&offer_id=17', 'promo22'],
+    ['code=%27%20or%201', "' or 1"],
+    [`code=${'x'.repeat(300)}`, 'x'.repeat(200)],
+  ])('%s is 111', (query, code) => {
+    expect(row('promo', query)).toMatchObject({
+      verdict: 'promo_code_not_found',
+      promo_code: code,
+    });
+  });
+
+  test.each([
+    ['2026-06-15', null, 'accepted'],
+    ['2026-06-16', null, 'promo_code_not_valid_now'],
+    [null, '2026-06-15', 'accepted'],
+    [null, '2026-06-14', 'promo_code_not_valid_now'],
+    ['2026-06-15', '2026-06-15', 'accepted'],
+  ])('from %s to %s is %s on 15 June', (start_date, end_date, verdict) => {
+    const state = { ...STATE, promo_codes: [promoCode({ start_date, end_date })] };
+    expect(row('promo', 'code=PROMO22', { state }).verdict).toBe(verdict);
+  });
+
+  test("dates are days in the offer's zone", () => {
+    const state = {
+      ...STATE,
+      offers: [offer({ timezone: 'Pacific/Kiritimati' })],
+      promo_codes: [promoCode({ start_date: '2026-06-16', end_date: '2026-06-16' })],
+    };
+    expect(row('promo', 'code=PROMO22', { state }).verdict).toBe('accepted');
+  });
+
+  test('the entry created first decides, even when it is not valid and another one is', () => {
+    const state = {
+      ...STATE,
+      promo_codes: [
+        promoCode({ id: 1, offer_id: 17, sequence: 2 }),
+        promoCode({ id: 2, offer_id: 16, sequence: 1, end_date: '2020-01-01' }),
+      ],
+    };
+    expect(row('promo', 'code=PROMO22', { state }).verdict).toBe('promo_code_not_valid_now');
+    expect(row('promo', 'code=PROMO22&offer_id=17', { state }).verdict).toBe('accepted');
+  });
+});
+
+describe("the visitor's address", () => {
+  test.each<[string, ConversionEndpoint, string, Asked, string]>([
+    ["the click's for S2S", 'conv', `click_id=${CLICK_ID}`, {}, '198.51.100.7'],
+    [
+      "the request's for a pixel",
+      'goal',
+      `click_id=${CLICK_ID}`,
+      { fromBrowser: true },
+      '203.0.113.9',
+    ],
+    [
+      "the request's with a cookie",
+      'goal',
+      'offer_id=16',
+      { cookies: `slc_16=${CLICK_ID}` },
+      '203.0.113.9',
+    ],
+    ["the ip parameter's for a code", 'promo', 'code=PROMO22&ip=192.0.2.1', {}, '192.0.2.1'],
+    ['in canonical form', 'promo', 'code=PROMO22&ip=::ffff:192.0.2.1', {}, '192.0.2.1'],
+    [
+      "the parameter's before the browser's",
+      'promo',
+      'code=PROMO22&ip=192.0.2.1',
+      { fromBrowser: true },
+      '192.0.2.1',
+    ],
+    [
+      "the browser's for a code without one",
+      'promo',
+      'code=PROMO22',
+      { fromBrowser: true },
+      '203.0.113.9',
+    ],
+    ['none for a code of a server', 'promo', 'code=PROMO22', {}, ''],
+  ])('is %s', (_, endpoint, query, asked, ip) => {
+    expect(row(endpoint, query, asked)).toMatchObject({ verdict: 'accepted', visitor_ip: ip });
+  });
+
+  test('the address rule of an offer is for servers only', () => {
+    const state = {
+      ...STATE,
+      offers: [offer({ postback_ips: { allow: ['192.0.2.0/24'], deny: [] } })],
+    };
+    const query = `click_id=${CLICK_ID}`;
+    expect(row('conv', query, { state }).verdict).toBe('ip_not_allowed');
+    expect(row('conv', query, { state, ip: '192.0.2.7' }).verdict).toBe('accepted');
+    expect(row('goal', query, { state, fromBrowser: true }).verdict).toBe('accepted');
+  });
+
+  test('a denied range wins over an allowed one', () => {
+    const postback_ips = { allow: ['203.0.0.0/8'], deny: ['203.0.113.9'] };
+    const state = { ...STATE, offers: [offer({ postback_ips })] };
+    expect(row('conv', `click_id=${CLICK_ID}`, { state }).verdict).toBe('ip_not_allowed');
+  });
+});
+
+describe('malformed calls', () => {
+  test.each([
+    'amount=amount',
+    'amount=1,5',
+    'amount=-1',
+    'amount=1.23456',
+    'currency=dollar',
+    'payout=x',
+    'revenue=NaN',
+    'conv_status=paid',
+    'ip=nowhere',
+  ])('%s is 120 and its row holds none of it as money', (query) => {
+    const made = row('conv', `click_id=${CLICK_ID}&token=${TOKEN}&${query}`);
+    expect(made).toMatchObject({
+      verdict: 'malformed',
+      payout: null,
+      revenue: null,
+      conv_status: '',
+    });
+    expect(made.detail).toContain(query.split('=')[0] ?? '');
+  });
+
+  test.each(['amount=', 'currency=', 'conv_status=', 'amount=0', 'currency=usd', 'ip=::1'])(
+    '%s is fine',
+    (query) => expect(row('conv', `click_id=${CLICK_ID}&${query}`).verdict).toBe('accepted'),
+  );
+
+  test('an unreadable body is 120 though the query alone would do', () => {
+    const asked = { body: '{"amount":', contentType: 'application/json' };
+    expect(row('conv', `click_id=${CLICK_ID}`, asked)).toMatchObject({
+      verdict: 'malformed',
+      body: '{"amount":',
+    });
+  });
+
+  test('an unknown endpoint is 120', () => {
+    expect(row('unknown', `click_id=${CLICK_ID}`, { path: '/track/nope' })).toMatchObject({
+      verdict: 'malformed',
+      detail: expect.stringContaining('/track/nope'),
+    });
+  });
+});
+
+describe('changes', () => {
+  test('conv-addchange that names a transaction which is not there, and no click, says so', () => {
+    const made = row('conv-addchange', `transaction_id=${HIT_ID}&token=${TOKEN}`, {
+      click: 'not-asked',
+    });
+    expect(made.verdict).toBe('invalid_click_id');
+    expect(made.detail).not.toContain('neither');
+  });
+
+  test.each(['conv-change', 'conv-addchange'] as const)('%s always needs a token', (endpoint) => {
+    expect(row(endpoint, `click_id=${CLICK_ID}`).verdict).toBe('invalid_token');
+  });
+});
