@@ -1,15 +1,44 @@
 /** Imports point one way (ARCHITECTURE.md): domain ← {spool, queue, redis, catalogue, clickhouse} ← {edge, workers, reports} ← api ← cli. */
-const forbid = (name, from, to) => ({ name, severity: 'error', from: { path: from }, to: { path: to } });
+const forbid = (name, from, to) => ({
+  name,
+  severity: 'error',
+  from: { path: from },
+  to: { path: to },
+});
 module.exports = {
   forbidden: [
-    forbid('domain-imports-nothing-of-ours', '^src/domain/', '^(src/(?!domain/)|workers|clickhouse)'),
+    forbid(
+      'domain-imports-nothing-of-ours',
+      '^src/domain/',
+      '^(src/(?!domain/)|workers|clickhouse)',
+    ),
     forbid('nothing-imports-cli', '^(src/(?!cli/)|workers|clickhouse)', '^src/cli/'),
-    forbid('stores-stay-below', '^(src/(spool|queue|redis|catalogue)|clickhouse)/', '^(src/(edge|reports|api)|workers)/'),
+    forbid(
+      'stores-stay-below',
+      '^(src/(spool|queue|redis|catalogue|accounts)|clickhouse)/',
+      '^(src/(edge|reports|api)|workers)/',
+    ),
     forbid('edge-is-alone', '^src/edge/', '^(src/(reports|api)|workers)/'),
     forbid('workers-below-api', '^workers/', '^src/(edge|reports|api)/'),
     forbid('reports-below-api', '^src/reports/', '^src/(edge|api)/'),
-    { name: 'one-importer-of-uwebsockets', severity: 'error', from: { pathNot: '^src/edge/uws-adapter\\.ts$' }, to: { path: 'uWebSockets' } },
+    {
+      name: 'console-shares-pure-tables-only',
+      severity: 'error',
+      from: { path: '^web/' },
+      to: { path: '^(src/(?!domain/|reports/(definitions|principal)\\.ts$)|workers|clickhouse)' },
+    },
+    forbid('nothing-imports-the-console', '^(src|workers|clickhouse)', '^web/'),
+    {
+      name: 'one-importer-of-uwebsockets',
+      severity: 'error',
+      from: { pathNot: '^src/edge/uws-adapter\\.ts$' },
+      to: { path: 'uWebSockets' },
+    },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
   ],
-  options: { doNotFollow: { path: 'node_modules' }, tsPreCompilationDeps: true, tsConfig: { fileName: 'tsconfig.json' } },
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+  },
 };

@@ -7,7 +7,8 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 COPY workers workers
 COPY clickhouse clickhouse
-RUN node_modules/.bin/tsc -p tsconfig.build.json && npm prune --omit=dev
+COPY web web
+RUN node_modules/.bin/tsc -p tsconfig.build.json && node_modules/.bin/vite build --config web/vite.config.ts && npm prune --omit=dev
 
 FROM node:20-bookworm-slim
 WORKDIR /app

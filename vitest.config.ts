@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** unit: pure. integration: real Redis and engine in process reach. e2e: the released commands. fault: roles under attack. */
+/**
+ * unit: pure. integration: real Redis and engine in process reach. e2e: the released commands. fault: roles under attack.
+ * browser: the console and real pages in the system's Chromium.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -11,6 +14,15 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
           fileParallelism: false,
         },
       },

@@ -27,6 +27,8 @@ export interface Config {
   readonly edges: number;
   readonly workers: number;
   readonly trafficbackUrl: string | null;
+  /** Public address of the edges, for links and snippets. Null: SLUICE_EDGE_PORT on the host the console is reached by. */
+  readonly trackingUrl: string | null;
   /** First edge number of this host: edge numbers must differ between hosts, or click ids collide. */
   readonly edgeNumberBase: number;
   /** Null but in fault tests: names a file that says where this process shall die (`cli/crash.ts`). */
@@ -132,6 +134,7 @@ export function readConfig(
     edges: read.integer('SLUICE_EDGES', 1, 1, 64),
     workers: read.integer('SLUICE_WORKERS', 1, 1, 64),
     trafficbackUrl: read.url('SLUICE_TRAFFICBACK_URL', ['http:', 'https:']),
+    trackingUrl: read.url('SLUICE_TRACKING_URL', ['http:', 'https:']),
     edgeNumberBase: read.integer('SLUICE_EDGE_NUMBER_BASE', 0, 0, EDGE_NUMBER_MAX),
     crashFile: read.text('SLUICE_CRASH_FILE'),
     logLevel: read.oneOf('SLUICE_LOG_LEVEL', 'info', ['debug', 'info', 'warn', 'error']),

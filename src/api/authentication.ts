@@ -1,12 +1,13 @@
 /**
  * Who sent a request. Every path below /api/v1/ needs a principal; what it may see is `src/reports/principal.ts`'s.
- * Keys travel in `Authorization: Bearer`; another way to sign in yields the same principal from here.
+ * Keys travel in `Authorization: Bearer`, sessions of the console in a cookie; both yield the same principal from here.
  */
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Principal } from '../reports/principal.ts';
 import type { ApiContext } from './context.ts';
 import { Problem } from './problem.ts';
+import { principalOfUser, refuseOtherSites, userOfSession } from './session-cookie.ts';
 import { createWrongKeyLimit } from './wrong-key-limit.ts';
 
 /** Wrong keys from one address in a minute before it must wait. */
@@ -14,6 +15,8 @@ const WRONG_KEYS_MAX = 60;
 const WINDOW_MS = 60_000;
 /** Longer than any key we make or accept. */
 const KEY_CHARACTERS_MAX = 1_000;
+/** How one gets a session: it needs none, but must come from our own page. */
+const SIGN_IN = 'POST /api/v1/session';
 
 /** The key of an Authorization header, '' when there is none. */
 function bearerOf(request: FastifyRequest): string {
@@ -27,7 +30,9 @@ export async function identify(
   request: FastifyRequest,
 ): Promise<Principal | undefined> {
   const key = bearerOf(request);
-  return key === '' ? undefined : context.apiKeys.principalOf(key);
+  if (key !== '') return context.apiKeys.principalOf(key);
+  const user = await userOfSession(context, request);
+  return user && principalOfUser(user);
 }
 
 export function registerAuthentication(app: FastifyInstance, context: ApiContext): void {
@@ -37,13 +42,28 @@ export function registerAuthentication(app: FastifyInstance, context: ApiContext
     clock: Date.now,
   });
   app.decorateRequest('principal', null);
+  app.decorateRequest('user', null);
   app.addHook('onRequest', async (request, reply) => {
     if (!request.url.startsWith('/api/v1/')) return;
     void reply.header('cache-control', 'no-store');
+    if (`${request.method} ${request.url.split('?', 1)[0] ?? ''}` === SIGN_IN) {
+      refuseOtherSites(request);
+      return;
+    }
     const key = bearerOf(request);
     if (key === '') {
+      const user = await userOfSession(context, request);
+      if (user !== undefined) {
+        request.user = user;
+        request.principal = principalOfUser(user);
+        return;
+      }
       void reply.header('www-authenticate', 'Bearer');
-      throw new Problem(401, 'Unauthorized', 'send an API key: Authorization: Bearer <key>');
+      throw new Problem(
+        401,
+        'Unauthorized',
+        'sign in, or send an API key: Authorization: Bearer <key>',
+      );
     }
     const hash = createHash('sha256').update(key).digest('base64');
     const seconds = limit.secondsToWait(request.ip, hash);

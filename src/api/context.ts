@@ -3,6 +3,8 @@ import type { FastifyRequest } from 'fastify';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { ClickHouse } from '../../clickhouse/client.ts';
+import type { Accounts } from '../accounts/accounts.ts';
+import type { User } from '../domain/user.ts';
 import type { CatalogueStore } from '../catalogue/store.ts';
 import type { RedisKeys } from '../redis/keys.ts';
 import type { Principal } from '../reports/principal.ts';
@@ -17,6 +19,9 @@ export interface ApiContext {
   readonly keys: RedisKeys;
   readonly store: CatalogueStore;
   readonly apiKeys: ApiKeys;
+  readonly accounts: Accounts;
+  /** Where the tracking front is reached from outside: a URL, else this port of the console's own host. */
+  readonly tracking: { readonly url: string | null; readonly port: number };
   /** CIDRs of proxies whose X-Forwarded-For tells the caller's address. */
   readonly trustedProxies: readonly string[];
   readonly logger: Logger;
@@ -25,12 +30,18 @@ export interface ApiContext {
 declare module 'fastify' {
   interface FastifyRequest {
     principal: Principal | null;
+    /** The signed-in user; null for a key. */
+    user: User | null;
   }
 }
 
 export function principalOf(request: FastifyRequest): Principal {
   if (request.principal === null)
-    throw new Problem(401, 'Unauthorized', 'send an API key: Authorization: Bearer <key>');
+    throw new Problem(
+      401,
+      'Unauthorized',
+      'sign in, or send an API key: Authorization: Bearer <key>',
+    );
   return request.principal;
 }
 

@@ -1,4 +1,5 @@
 /** The API process: Fastify with who-are-you, problem documents, the routes and the document that describes them. */
+import cookie from '@fastify/cookie';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { registerAuthentication } from './authentication.ts';
@@ -8,11 +9,17 @@ import { createApiMetrics } from './metrics.ts';
 import { createErrorHandler, sendNotFound } from './problem.ts';
 import { registerBatchRoutes } from './routes/batches.ts';
 import { registerCatalogueRoutes } from './routes/catalogue.ts';
+import { registerConsole } from './routes/console.ts';
 import { registerExplainRoutes } from './routes/explain.ts';
 import { registerKeyRoutes } from './routes/keys.ts';
 import { registerPromoCodeBulkRoute } from './routes/promo-codes-bulk.ts';
 import { registerReportRoutes } from './routes/reports.ts';
+import { registerRequestableOfferRoutes } from './routes/requestable-offers.ts';
+import { registerSessionRoutes } from './routes/session.ts';
+import { registerStatusRoutes } from './routes/status.ts';
 import { registerTailRoutes } from './routes/tail.ts';
+import { registerTotalRoutes } from './routes/totals.ts';
+import { registerUserRoutes } from './routes/users.ts';
 import { createTailHub } from './tail-hub.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
@@ -42,7 +49,10 @@ export async function createApiServer(context: ApiContext): Promise<FastifyInsta
   app.setValidatorCompiler(() => () => true);
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   app.setErrorHandler(createErrorHandler(context.logger));
-  app.setNotFoundHandler(sendNotFound);
+  const sendConsole = await registerConsole(app, context);
+  app.setNotFoundHandler(
+    (request, reply) => sendConsole(request, reply) ?? sendNotFound(request, reply),
+  );
   const tail = createTailHub({
     createSubscriber: context.createSubscriber,
     channel: context.keys.verdictTail,
@@ -52,6 +62,7 @@ export async function createApiServer(context: ApiContext): Promise<FastifyInsta
   const metrics = createApiMetrics(context, () => tail.listeners);
   app.addHook('onResponse', async (request, reply) => metrics.record(request, reply));
   await app.register(swagger, { openapi: OPENAPI });
+  await app.register(cookie);
   registerAuthentication(app, context);
   app.get('/healthz', { schema: { hide: true } }, async () => ({ status: 'ok' }));
   app.get('/metrics', { schema: { hide: true } }, async (_request, reply) =>
@@ -64,6 +75,11 @@ export async function createApiServer(context: ApiContext): Promise<FastifyInsta
   registerKeyRoutes(app, context);
   registerCatalogueRoutes(app, context);
   registerPromoCodeBulkRoute(app, context);
+  registerSessionRoutes(app, context);
+  registerUserRoutes(app, context);
+  registerTotalRoutes(app, context);
+  registerStatusRoutes(app, context);
+  registerRequestableOfferRoutes(app, context);
   app.get('/api/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   await app.ready();
   return app;

@@ -1,5 +1,6 @@
 /** `sluice api`: the API process. Also keeps Redis' copy of the catalogue filled. */
 import { createClickHouse } from '../../clickhouse/client.ts';
+import { createAccounts, FIRST_LOGIN } from '../accounts/accounts.ts';
 import { createApiKeys } from '../api/keys.ts';
 import { createApiServer } from '../api/server.ts';
 import { createCatalogueStore } from '../catalogue/store.ts';
@@ -22,6 +23,7 @@ export async function runApi(config: Config): Promise<number> {
   const redis = connectRedis(redisUrl, 'state', onRedisError);
   const clickhouse = createClickHouse(clickhouseAccessOf(config, secrets));
   const store = createCatalogueStore({ clickhouse, redis, keys, logger });
+  const accounts = createAccounts({ clickhouse, clock: Date.now });
   const app = await createApiServer({
     clickhouse,
     redis,
@@ -29,16 +31,28 @@ export async function runApi(config: Config): Promise<number> {
     keys,
     store,
     apiKeys: createApiKeys(clickhouse, secrets.adminKey),
+    accounts,
+    tracking: { url: config.trackingUrl?.replace(/\/+$/, '') ?? null, port: config.edgePort },
     trustedProxies: config.trustedProxies,
     logger,
   });
   await app.listen({ host: config.host, port: config.apiPort });
+  let hasManager = false;
+  async function ensureManager(): Promise<void> {
+    if (hasManager) return;
+    if (await accounts.ensureFirstManager(secrets.adminKey))
+      logger.info({ login: FIRST_LOGIN }, 'first manager created; its password is the admin key');
+    hasManager = true;
+  }
+  await ensureManager().catch((error: unknown) =>
+    logger.warn({ error: messageOf(error) }, 'no first manager yet; tried again'),
+  );
   let refilling = false;
   const refill = setInterval(() => {
     if (refilling) return;
     refilling = true;
-    store
-      .refill()
+    ensureManager()
+      .then(() => store.refill())
       .catch((error: unknown) =>
         logger.debug({ error: messageOf(error) }, 'the catalogue was not refilled'),
       )

@@ -9,6 +9,7 @@ import { delimiter, join, resolve } from 'node:path';
 import { Redis } from 'ioredis';
 import { ENGINE_THREADS_MIN } from '../../clickhouse/embedded/threads.ts';
 import { migrate } from '../../clickhouse/migrate.ts';
+import { FIRST_LOGIN } from '../accounts/accounts.ts';
 import { childEnvironment, isLoopbackHost, searchPath, type Config } from '../config.ts';
 import { AppError, messageOf } from '../domain/app-error.ts';
 import { projectPath } from '../project-root.ts';
@@ -159,6 +160,9 @@ function printReady(config: Config, secrets: Secrets): void {
     console.log(
       `admin key (shown once, kept in ${join(config.dataDir, 'secrets.json')}): ${secrets.adminKey}`,
     );
+  console.log(
+    `console: http://${host}:${config.apiPort}/ (first sign-in: name ${FIRST_LOGIN}, password the admin key)`,
+  );
   if (!isLoopbackHost(config.host)) console.log('listening beyond loopback: put TLS in front');
 }
 

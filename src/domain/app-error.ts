@@ -13,6 +13,7 @@ export const ERROR_CODES = {
   MIGRATION_REFUSED: { retryable: false },
   SPOOL_FULL: { retryable: true },
   CONFIG_INVALID: { retryable: false },
+  SIGN_IN_BUSY: { retryable: true },
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -73,6 +73,7 @@ export async function startEdge(
     spoolBytesMax: 1e9,
     trustedProxies: [],
     trafficbackUrl: null,
+    adminKey: 'sla_test-key-of-this-edge',
     ...UNREACHABLE,
     logger: pino({ level: 'silent' }),
     onFatal(error) {

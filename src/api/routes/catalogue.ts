@@ -68,8 +68,8 @@ function create(
     : createEntity(state, nextId, kind, sent);
 }
 
-/** A key outlives its tenant otherwise, and would be one for whoever gets the id. */
-async function refuseWhileKeysExist(
+/** A key or user outlives its tenant otherwise, and would be one for whoever gets the id. */
+async function refuseWhileInUse(
   context: ApiContext,
   kind: EditableKind,
   id: string,
@@ -79,6 +79,9 @@ async function refuseWhileKeysExist(
   const keys = (await context.apiKeys.list()).filter((key) => String(key[column]) === id);
   if (keys.length > 0)
     throw conflict(`still referred to by ${keys.length} API keys: revoke them first`);
+  const users = (await context.accounts.list()).filter((user) => String(user[column]) === id);
+  if (users.length > 0)
+    throw conflict(`still referred to by ${users.length} users: give them another role first`);
 }
 
 function registerReads(app: FastifyInstance, context: ApiContext, kind: EditableKind): void {
@@ -137,7 +140,7 @@ function registerWrites(app: FastifyInstance, context: ApiContext, kind: Editabl
   app.delete<WithId>(`${base}/:id`, { schema: documents.delete }, async (request, reply) => {
     const principal = requireManager(request);
     const { id } = request.params;
-    await refuseWhileKeysExist(context, kind, id);
+    await refuseWhileInUse(context, kind, id);
     await store.change((state) => deleteEntity(state, kind, id), principal.name);
     return reply.status(204).send();
   });

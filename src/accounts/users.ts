@@ -1,0 +1,95 @@
+/**
+ * Users of the console. The log in ClickHouse is the only store, so Redis may lose everything: a change is one guarded
+ * insert of the next version, read back to know who owns it, as in the catalogue. Users are disabled, never deleted.
+ */
+import { randomUUID } from 'node:crypto';
+import type { ClickHouse } from '../../clickhouse/client.ts';
+import { AppError } from '../domain/app-error.ts';
+import type { User } from '../domain/user.ts';
+
+export interface StoredUser extends User {
+  readonly password: string;
+  readonly password_changed_ms: number;
+}
+
+export interface Users {
+  /** Everyone, by id; at most a second old. */
+  list(): Promise<readonly StoredUser[]>;
+  /** Stores what `edit` makes of everyone as they are now; repeats it when another writer was faster. Durable on return. */
+  change(edit: (users: readonly StoredUser[]) => StoredUser, author: string): Promise<StoredUser>;
+}
+
+/** How long a read serves: a change made by another process is in force after it. */
+const FRESH_MS = 1_000;
+const ATTEMPTS_MAX = 20;
+const COLUMNS =
+  'version UInt64, id UInt32, login String, name String, role String, advertiser_id UInt32, affiliate_id UInt32, ' +
+  'status String, password String, password_changed_at DateTime64(3), writer String, author String, changed_at DateTime64(3)';
+const NAMES = COLUMNS.split(', ')
+  .map((column) => column.split(' ', 1)[0])
+  .join(', ');
+
+const timeText = (ms: number): string => new Date(ms).toISOString().replace('T', ' ').slice(0, 23);
+
+export function createUsers(clickhouse: ClickHouse, clock: () => number): Users {
+  const table = `${clickhouse.privateDatabase}.users`;
+  let cached: { readonly atMs: number; readonly users: readonly StoredUser[] } | undefined;
+
+  async function read(): Promise<{ version: number; users: readonly StoredUser[] }> {
+    const rows = await clickhouse.query<StoredUser & { newest: number }>(
+      `SELECT id, argMax(u.login, u.version) AS login, argMax(u.name, u.version) AS name, argMax(u.role, u.version) AS role,
+         argMax(u.advertiser_id, u.version) AS advertiser_id, argMax(u.affiliate_id, u.version) AS affiliate_id,
+         argMax(u.status, u.version) AS status, argMax(u.password, u.version) AS password,
+         argMax(toUnixTimestamp64Milli(u.password_changed_at), u.version) AS password_changed_ms, max(u.version) AS newest
+       FROM ${table} AS u GROUP BY id ORDER BY id`,
+    );
+    const version = rows.reduce((most, { newest }) => Math.max(most, newest), 0);
+    const users = rows.map(({ newest: _, ...user }) => user);
+    cached = { atMs: clock(), users };
+    return { version, users };
+  }
+
+  /** Stores a version; false when another writer owns it. */
+  async function write(version: number, user: StoredUser, author: string): Promise<boolean> {
+    const writer = randomUUID();
+    const { password_changed_ms, ...rest } = user;
+    const row = {
+      version,
+      ...rest,
+      password_changed_at: timeText(password_changed_ms),
+      writer,
+      author,
+      changed_at: timeText(clock()),
+    };
+    await clickhouse.insert(
+      `INSERT INTO ${table} (${NAMES}) SETTINGS insert_deduplication_token='users:${version}:${writer}', async_insert=0
+       SELECT ${NAMES} FROM input('${COLUMNS}')
+       WHERE NOT EXISTS (SELECT 1 FROM ${table} WHERE version >= ${version}) FORMAT JSONEachRow`,
+      `${JSON.stringify(row)}\n`,
+    );
+    const owner = await clickhouse.query<{ writer: string }>(
+      `SELECT writer FROM ${table} WHERE version = {version:UInt64} ORDER BY writer LIMIT 1`,
+      { version },
+    );
+    cached = undefined;
+    return owner[0]?.writer === writer;
+  }
+
+  return {
+    async list() {
+      if (cached !== undefined && clock() - cached.atMs < FRESH_MS) return cached.users;
+      return (await read()).users;
+    },
+    async change(edit, author) {
+      for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+        const { version, users } = await read();
+        const user = edit(users);
+        if (await write(version + 1, user, author)) return user;
+      }
+      throw new AppError(
+        'CLICKHOUSE_UNAVAILABLE',
+        `the users changed under ${ATTEMPTS_MAX} attempts: try again`,
+      );
+    },
+  };
+}
