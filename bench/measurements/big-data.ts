@@ -2,7 +2,8 @@
  * Reports on big data beside the same SQL run bare, and what a hit costs, at growing numbers of stored clicks. Both in
  * one measurement, because making the data takes longest.
  */
-import { buildReport, buildStatistics, type BuiltQuery } from '../../src/reports/query.ts';
+import { buildList, type BuiltQuery } from '../../src/reports/list-query.ts';
+import { buildStatistics } from '../../src/reports/statistics-query.ts';
 import { count, fixed, ms } from '../paper/numbers.ts';
 import type { Finding, Measurement, Result, Settings } from '../paper/result.ts';
 import { median, percentile } from '../paper/statistics.ts';
@@ -39,8 +40,8 @@ function questionsOf(nowMs: number, stored: number): readonly Question[] {
     path: (round: number) => `/api/v1/reports/${name}?${query(round)}`,
     sql: (round: number) =>
       name === 'statistics'
-        ? buildStatistics(parameters(query(round)), MANAGER)
-        : buildReport(name, parameters(query(round)), MANAGER, false),
+        ? buildStatistics(parameters(query(round)), MANAGER, false)
+        : buildList(name, parameters(query(round)), MANAGER, false),
   });
   const calls = Math.min(TRANSACTIONS, stored);
   return [
