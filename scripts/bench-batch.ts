@@ -1,5 +1,5 @@
 /**
- * Times a batch file through a whole Sluice while live calls go on: `npx tsx scripts/bench-batch.ts [lines] [gzip]`.
+ * Times a batch file through a whole Sluice while live calls go on: `npx tsx scripts/bench-batch.ts [lines] [plain|gzip] [live calls a second]`.
  * Prints the time to the receipt and to the last verdict, the edge's memory, and what the live calls felt of it.
  */
 import {
@@ -23,7 +23,7 @@ import { waitFor } from '../test/support/wait-for.ts';
 const LINES = Number(process.argv[2] ?? 1_000_000);
 const GZIP = process.argv[3] === 'gzip';
 const CLICKS = 2_000;
-const LIVE_A_SECOND = 200;
+const LIVE_A_SECOND = Number(process.argv[4] ?? 200);
 const BASELINE_MS = 10_000;
 
 const agent = new Agent({ keepAlive: true, maxSockets: 32 });
@@ -69,6 +69,23 @@ async function writeFile(file: string, ids: readonly string[]): Promise<void> {
 
 const rssMiB = (pid: number): number =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
+
+const ROLES = ['edge', 'worker', 'clickhouse', 'redis-server'] as const;
+const TICKS_A_SECOND = 100;
+
+/** Seconds of processor time by role; what the machine's other work does to the clock it does not do to these. */
+function cpuOf(sluice: RunningSluice): Map<string, number> {
+  return new Map(
+    ROLES.map((role) => {
+      const seconds = sluice.pidsOf(role).map((pid) => {
+        const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+        const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+        return (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND;
+      });
+      return [role, seconds.reduce((sum, one) => sum + one, 0)];
+    }),
+  );
+}
 
 /** Live postbacks at a steady rate; latencies by the phase they were sent in, and the edge's memory by phase. */
 function startLive(sluice: RunningSluice, clickId: string) {
@@ -184,6 +201,7 @@ try {
 
   const busy = startDelays(sluice, ids[1] ?? '');
   live.enter('upload');
+  const cpuBefore = cpuOf(sluice);
   const from = performance.now();
   const { status, text, sentAt } = await upload(sluice, file);
   const received = performance.now();
@@ -210,6 +228,10 @@ try {
   console.log(
     `judged after ${seconds(judgedMs)} s more: ${Math.round(LINES / (judgedMs / 1_000))} lines/s; ${progress.join('')}`,
   );
+  const cpu = [...cpuOf(sluice)].map(
+    ([role, seconds]) => `${role} ${(seconds - (cpuBefore.get(role) ?? 0)).toFixed(1)} s`,
+  );
+  console.log(`processor time, live calls included: ${cpu.join(', ')}`);
   console.log(`rows with it   ${await busy.stop()}`);
   for (const name of ['alone', 'upload', 'judging'])
     console.log(`${name.padEnd(8)} ${live.report(name)}`);

@@ -23,8 +23,8 @@ export interface BatchProcess {
   adopt(edgeDir: string): void;
   /** Forgets a folder that is given up. */
   release(edgeDir: string): void;
-  /** Batches of an edge number that are not confirmed whole. */
-  unfinished(edgeNumber: number): number;
+  /** Batches that are not confirmed whole. */
+  readonly unfinished: number;
   /** Bytes of batches that are not confirmed. */
   readonly bytes: number;
   readonly pid: number | undefined;
@@ -53,7 +53,7 @@ export function createBatchProcess(settings: BatchSettings, logger: Logger): Bat
   let number = 0;
   let closed = false;
   let restart: NodeJS.Timeout | undefined;
-  let unfinished = new Map<number, number>();
+  let unfinished = 0;
   let bytes = 0;
 
   function tell(message: ToBatchProcess): void {
@@ -64,8 +64,7 @@ export function createBatchProcess(settings: BatchSettings, logger: Logger): Bat
 
   function onMessage(message: FromBatchProcess): void {
     if (message.type === 'progress') {
-      unfinished = new Map(message.unfinished);
-      ({ bytes } = message);
+      ({ unfinished, bytes } = message);
       return;
     }
     const question = asked.get(message.number);
@@ -134,7 +133,9 @@ export function createBatchProcess(settings: BatchSettings, logger: Logger): Bat
       else tell({ type: 'adopt', edgeDir });
     },
     release: (edgeDir) => void folders.delete(edgeDir),
-    unfinished: (edgeNumber) => unfinished.get(edgeNumber) ?? 0,
+    get unfinished() {
+      return unfinished;
+    },
     get bytes() {
       return bytes;
     },

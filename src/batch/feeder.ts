@@ -34,8 +34,8 @@ interface Feeding {
 export interface Feeder {
   /** Takes over a batch that exists. */
   add(folder: string, batch: Batch): void;
-  /** Batches that are not confirmed whole, by edge number. */
-  unfinished(): ReadonlyMap<number, number>;
+  /** Batches that are not confirmed whole, and the bytes of their chunks. */
+  readonly unfinished: number;
   readonly bytes: number;
   close(): void;
 }
@@ -126,11 +126,8 @@ export function createFeeder(deps: FeederDeps): Feeder {
         .round()
         .catch((error: unknown) => deps.logger.warn({ error: messageOf(error) }, 'a round failed'));
     },
-    unfinished() {
-      const counts = new Map<number, number>();
-      for (const { batch } of batches.values())
-        counts.set(batch.edgeNumber, (counts.get(batch.edgeNumber) ?? 0) + 1);
-      return counts;
+    get unfinished() {
+      return batches.size;
     },
     get bytes() {
       let bytes = confirmer.outstandingBytes;

@@ -31,8 +31,8 @@ export interface Keeper {
   store(request: StoreRequest, signal: AbortSignal): Promise<StoreOutcome>;
   /** Takes over what is whole in an edge's folder and clears what is not. */
   adopt(edgeDir: string): void;
-  /** Batches whose claim is not decided, by edge number. */
-  undecided(): ReadonlyMap<number, number>;
+  /** Batches whose claim is not decided. */
+  readonly undecided: number;
   close(): void;
 }
 
@@ -160,11 +160,8 @@ export function createKeeper(deps: KeeperDeps): Keeper {
         else feeder.add(folder, batch);
       }
     },
-    undecided() {
-      const counts = new Map<number, number>();
-      for (const { batch } of undecided.values())
-        counts.set(batch.edgeNumber, (counts.get(batch.edgeNumber) ?? 0) + 1);
-      return counts;
+    get undecided() {
+      return undecided.size;
     },
     close() {
       closed = true;

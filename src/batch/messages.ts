@@ -53,7 +53,7 @@ export type FromBatchProcess =
   | { readonly type: 'failed'; readonly number: number; readonly reason: string }
   | {
       readonly type: 'progress';
-      /** Batches not confirmed whole, by edge number. */
-      readonly unfinished: readonly (readonly [edgeNumber: number, batches: number])[];
+      /** Batches that are not confirmed whole. */
+      readonly unfinished: number;
       readonly bytes: number;
     };

@@ -55,14 +55,12 @@ function startWork(settings: BatchSettings) {
 
   let reported = '';
   function reportProgress(): void {
-    const counts = new Map(feeder.unfinished());
-    for (const [edge, batches] of keeper.undecided())
-      counts.set(edge, (counts.get(edge) ?? 0) + batches);
     const { bytes } = feeder;
-    const text = JSON.stringify([[...counts], bytes]);
+    const unfinished = feeder.unfinished + keeper.undecided;
+    const text = `${unfinished} ${bytes}`;
     if (text === reported) return;
     reported = text;
-    send({ type: 'progress', unfinished: [...counts], bytes });
+    send({ type: 'progress', unfinished, bytes });
   }
 
   return { logger, keeper, holderOf, reportProgress };

@@ -193,6 +193,8 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     catalogueVersion: () => follower.snapshot().version,
     redisReachable: () => redis.status === 'ready',
     clickhouseReachable: () => confirmer.clickhouseReachable,
+    batches: () => batches.unfinished,
+    batchBytes: () => batches.bytes,
   });
   const hitIds = createHitIds(clock);
   const clientOf = createClientReader(options.trustedProxies);
