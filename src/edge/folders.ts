@@ -40,11 +40,13 @@ export function createFolders(deps: {
 }): Folders {
   const { own, redis, keys, clock, logger } = deps;
   const folders = new Map<number, SpoolFolder>([[own.edgeNumber, own]]);
+  /** Folders whose every chunk is known. Before that a mark could pass a click that was not found yet. */
+  const recovered = new Set<number>();
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
 
   async function publishMarks(): Promise<void> {
-    for (const edgeNumber of folders.keys()) {
+    for (const edgeNumber of recovered) {
       const candidates = [
         deps.confirmer().oldestClickChunkMs(edgeNumber),
         edgeNumber === own.edgeNumber ? deps.writer().oldestOpenClickMs() : undefined,
@@ -62,6 +64,7 @@ export function createFolders(deps: {
     }
     removeParts(folder.dir);
     if (hasBatches(folder.dir)) deps.batches.adopt(folder.dir);
+    recovered.add(folder.edgeNumber);
   }
 
   async function releaseEmptied(): Promise<void> {
@@ -71,6 +74,7 @@ export function createFolders(deps: {
       await publishMarks().catch(() => undefined);
       folders.delete(edgeNumber);
       deps.batches.release(folder.dir);
+      recovered.delete(edgeNumber);
       await folder.release();
     }
   }
