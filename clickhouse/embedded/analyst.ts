@@ -99,6 +99,9 @@ const SYSTEM_TABLES: ReadonlySet<string> = new Set([
   'time_zones',
 ]);
 
+/** ShowTables and ShowColumns stand for more than their names say in the engine's tree. */
+const SHOW_FORMS = /^(SHOW (FULL )?(TABLES|COLUMNS|FUNCTIONS|CREATE|DATABASES))\b/;
+
 function refuse(message: string): never {
   throw new RequestFault(497, 'ACCESS_DENIED', `analyst: ${message}`);
 }
@@ -179,6 +182,8 @@ export function createAnalystDoor(functions: SafeFunctions): AnalystDoor {
       const formatted = (await ask(`SELECT formatQuerySingleLine(${quoteString(sql)})`)).trim();
       if (/\bINTO\s+OUTFILE\b/i.test(blankLiterals(formatted)))
         refuse('INTO OUTFILE is not allowed');
+      if (/^SHOW\b/.test(formatted) && !SHOW_FORMS.test(formatted))
+        refuse('this form of SHOW is not allowed');
       judgeTree(parseAst(await ask(`EXPLAIN AST ${formatted}`)));
       return formatted;
     },

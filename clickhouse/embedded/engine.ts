@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { setTimeout } from 'node:timers/promises';
 import { Session } from 'chdb';
 import { DEFINER_ARGUMENT, type Role } from './access.ts';
 import { createPlaces, type Places } from './places.ts';
@@ -101,6 +102,8 @@ function preparation(options: StatementOptions): string {
   return `USE ${options.database}; SET ROLE ${options.role}${set}`;
 }
 
+const KILL_AGAIN_MS = 200;
+
 export interface EngineConfig {
   readonly path: string;
   readonly temporaryDir: string;
@@ -146,10 +149,14 @@ export function createEngine(config: EngineConfig): Engine {
     }
   }
 
-  async function kill(tag: string): Promise<void> {
-    await anchor.queryAsync(
-      `KILL QUERY WHERE query LIKE ${quoteString(`%${tag}%`)} AND query NOT LIKE '%KILL QUERY%' ASYNC`,
-    );
+  /** Asks until it has ended: a statement that has only begun is not in the list of those that run yet. */
+  async function endStatement(tag: string, ended: AbortSignal): Promise<void> {
+    while (!ended.aborted) {
+      await anchor.queryAsync(
+        `KILL QUERY WHERE query LIKE ${quoteString(`%${tag}%`)} AND query NOT LIKE '%KILL QUERY%' ASYNC`,
+      );
+      await setTimeout(KILL_AGAIN_MS);
+    }
   }
 
   async function readThrough(
@@ -163,9 +170,10 @@ export function createEngine(config: EngineConfig): Engine {
       const tag = `/*${randomUUID()}*/`;
       // On a line of its own, or a closing comment would swallow it.
       const sql = `${tag} ${text}\nINTO OUTFILE ${quoteString(pipe.path)} TRUNCATE FORMAT ${statement.format} ${statement.settings}`;
-      // Closing the pipe frees an engine that writes; a statement that only computes must be told. Best effort: the
-      // statement may have ended meanwhile, and its own time limit stands behind.
-      const end = (): void => void kill(tag).catch(() => undefined);
+      const ended = new AbortController();
+      // Closing the pipe frees an engine that writes; a statement that only computes must be told. Best effort: a time
+      // limit stands behind.
+      const end = (): void => void endStatement(tag, ended.signal).catch(() => undefined);
       signal.throwIfAborted();
       signal.addEventListener('abort', end, { once: true });
       try {
@@ -176,6 +184,7 @@ export function createEngine(config: EngineConfig): Engine {
           elapsedSeconds: result.elapsed,
         };
       } finally {
+        ended.abort();
         signal.removeEventListener('abort', end);
       }
     });

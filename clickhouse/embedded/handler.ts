@@ -164,11 +164,12 @@ export function createHandler(deps: HandlerDeps): Handler {
   async function serve(
     request: IncomingMessage,
     response: ServerResponse,
+    received: RequestBody,
     queryId: string,
     signal: AbortSignal,
   ): Promise<void> {
     const method = request.method ?? 'GET';
-    const { fields, role, body } = await readFields(request, openRequestBody(request));
+    const { fields, role, body } = await readFields(request, received);
     if (fields.query === '' && (await body.beginning(1)).length === 0) {
       response.end('Ok.\n');
       return;
@@ -200,6 +201,7 @@ export function createHandler(deps: HandlerDeps): Handler {
       return;
     }
     const queryId = url.searchParams.get('query_id') || randomUUID();
+    const body = openRequestBody(request);
     const gone = new AbortController();
     // Writing to a client that has gone is no fault of ours; 'close' tells what must end.
     response.on('error', () => undefined);
@@ -208,10 +210,11 @@ export function createHandler(deps: HandlerDeps): Handler {
         gone.abort(new Error('Code: 210. DB::Exception: the client has gone. (NETWORK_ERROR)'));
     });
     try {
-      await serve(request, response, queryId, gone.signal);
+      await serve(request, response, body, queryId, gone.signal);
     } catch (error) {
       if (response.headersSent || response.destroyed) response.destroy();
       else sendFault(response, faultOf(error), queryId);
     }
+    await body.release();
   };
 }

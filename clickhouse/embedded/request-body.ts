@@ -3,15 +3,16 @@
  * when it is a statement's text, to memory up to a limit. A body that breaks off or can't be decompressed throws, and
  * nothing of it has run.
  */
-import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
-import { pipeline, type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { RequestFault } from './http-errors.ts';
 
 /** A client that sends nothing for so long has gone. */
 const STALL_MS = 60_000;
+/** How long the rest of a refused body is taken and thrown away. */
+const DISCARD_MS = 5_000;
 /** The engine reads these by itself, from the file. */
 const ENGINE_ENCODINGS: ReadonlySet<string> = new Set(['zstd', 'lz4', 'xz', 'bz2', 'snappy']);
 
@@ -24,6 +25,8 @@ export interface RequestBody {
   whole(max: number): Promise<Buffer>;
   /** Writes `first`, and then everything from byte `from` of the beginning on, to a new file. */
   save(path: string, first: Buffer, from: number): Promise<void>;
+  /** Must be called at last: what nobody has read is thrown away. */
+  release(): Promise<void>;
 }
 
 function openDecoder(encoding: string) {
@@ -33,17 +36,24 @@ function openDecoder(encoding: string) {
   throw new RequestFault(48, 'NOT_IMPLEMENTED', `Content-Encoding ${encoding} is not supported`);
 }
 
+/** The request's own stream stays open when its data is bad: the answer goes the same way. */
+function decoded(request: IncomingMessage, encoding: string): Readable {
+  if (encoding === '') return request;
+  const decoder = openDecoder(encoding);
+  request.pipe(decoder);
+  request.once('close', () => {
+    if (!request.complete) decoder.destroy(new Error('the upload broke off'));
+  });
+  return decoder;
+}
+
 async function* readChunks(request: IncomingMessage, encoding: string): AsyncGenerator<Buffer> {
-  let source: Readable = request;
-  if (encoding !== '') {
-    const decoder = openDecoder(encoding);
-    // Errors of either end reach the loop below through the decoder.
-    source = pipeline(request, decoder, () => undefined);
-  }
+  const source = decoded(request, encoding);
   request.setTimeout(STALL_MS, () => request.destroy(new Error('the body stalled')));
   try {
     // Streams without an encoding yield Buffers.
-    for await (const chunk of source as AsyncIterable<Buffer>) yield chunk;
+    const chunks = source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+    for await (const chunk of chunks) yield chunk;
   } catch (error) {
     throw new RequestFault(
       354,
@@ -54,6 +64,16 @@ async function* readChunks(request: IncomingMessage, encoding: string): AsyncGen
   } finally {
     request.setTimeout(0);
   }
+}
+
+/** Takes what is left of a body that nobody wants, so that its client reads the answer; cuts off one that goes on. */
+function discardRest(request: IncomingMessage): void {
+  if (request.complete || request.destroyed) return;
+  const cut = setTimeout(() => request.destroy(), DISCARD_MS);
+  const done = (): void => clearTimeout(cut);
+  request.once('end', done).once('close', done);
+  request.unpipe();
+  request.resume();
 }
 
 export function openRequestBody(request: IncomingMessage): RequestBody {
@@ -94,18 +114,18 @@ export function openRequestBody(request: IncomingMessage): RequestBody {
       return joined();
     },
     async save(path, first, from) {
-      const file = createWriteStream(path, { mode: 0o600, flags: 'wx' });
+      const file = await open(path, 'wx', 0o600);
       try {
-        file.write(Buffer.concat([first, joined().subarray(from)]));
+        await file.writeFile(Buffer.concat([first, joined().subarray(from)]));
         held = [];
-        for await (const chunk of chunks) {
-          if (!file.write(chunk)) await once(file, 'drain');
-        }
-        file.end();
-        await once(file, 'close');
+        for await (const chunk of chunks) await file.writeFile(chunk);
       } finally {
-        file.destroy();
+        await file.close();
       }
+    },
+    async release() {
+      await chunks.return(undefined);
+      discardRest(request);
     },
   };
 }

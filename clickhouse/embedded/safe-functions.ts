@@ -42,6 +42,8 @@ const SAFE_CATEGORIES: readonly string[] = [
 ];
 /** Of the category Other, and what the parser makes of syntax. */
 const SAFE_NAMES: readonly string[] = [
+  // A parameter's place.
+  '_CAST',
   'bar',
   'blockNumber',
   'byteSize',

@@ -334,6 +334,22 @@ describe('inserts', () => {
     expect(await countOf(table)).toBe(0);
   });
 
+  test('a long body that is refused at its beginning still gets its answer, and the connection goes on', async () => {
+    const started = Date.now();
+    const rubbish = new Uint8Array(20 * 1024 ** 2).fill(65);
+    for (const asked of [
+      { body: rubbish, headers: { 'content-encoding': 'gzip' } },
+      { body: rubbish, user: ['sluice', 'wrong'] as const },
+      { body: rubbish, user: ['analyst', ''] as const },
+    ]) {
+      const response = await ask({ query: 'INSERT INTO nowhere FORMAT CSV' }, asked);
+      expect([400, 403, 413]).toContain(response.status);
+      expect(await response.text()).toMatch(/^Code: /);
+      expect(await textOf({ query: 'SELECT 1' })).toBe('1\n');
+    }
+    expect(Date.now() - started).toBeLessThan(4_000);
+  });
+
   test('an unknown Content-Encoding is refused', async () => {
     expect(
       (await ask({}, { body: 'SELECT 1', headers: { 'content-encoding': 'nonsense' } })).status,

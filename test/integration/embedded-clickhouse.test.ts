@@ -502,11 +502,7 @@ describe('concurrency', () => {
   test('long reports on every place hold up neither inserts nor look-ups of others', async () => {
     const table = await createTable('id UInt32');
     const abort = new AbortController();
-    const analyst = createClient({
-      url: server.url,
-      username: 'analyst',
-      max_open_connections: 20,
-    });
+    const analyst = connect({ username: 'analyst', password: '', max_open_connections: 20 });
     const owner = connect({ max_open_connections: 20 });
     const long = 'SELECT sum(cityHash64(number)) FROM numbers(1000000000000)';
     const reports = [analyst, analyst, analyst, analyst, owner, owner, owner, owner, owner].map(
