@@ -102,6 +102,7 @@ async function foldersWith(onAdd: (folders: Folders) => void): Promise<Folders> 
     clock: Date.now,
     logger: pino({ level: 'silent' }),
     confirmer: () => confirmer,
+    batches: { adopt: () => undefined, release: () => undefined },
     writer: () => ({
       append: () => undefined,
       closeDue: () => undefined,
