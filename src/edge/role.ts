@@ -175,6 +175,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     sync: options.sync,
     clock,
     bytesFree,
+    outstanding: () => confirmer.outstanding,
     onClosed: ({ header, hitCount, records, bytes }) => {
       const file = join(own.dir, `${header.chunkId}.ready`);
       confirmer.add(file, header, hitCount, bytes, { header, hitCount, records });

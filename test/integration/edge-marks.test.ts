@@ -48,6 +48,7 @@ async function leaveChunks(edgeNumber: number): Promise<void> {
     sync: 'os',
     clock: () => NOW,
     bytesFree: () => 1e9,
+    outstanding: () => 0,
     onClosed: () => undefined,
     onSyncFailure: () => undefined,
   });
