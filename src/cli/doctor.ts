@@ -1,25 +1,18 @@
 /** `sluice doctor`: looks the instance over; each line says ok or what is wrong and what to do. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { createLaneLog } from '../../workers/gate/lane-log.ts';
 import type { Config } from '../config.ts';
 import { messageOf } from '../domain/app-error.ts';
-import { LANE_COUNT } from '../domain/gate-request.ts';
+import { CHUNK_KINDS } from '../domain/hit.ts';
+import { queueNameOf } from '../queue/chunk-job.ts';
+import { checkLanes } from './doctor-lanes.ts';
+import { fine, wrong, type Finding } from './finding.ts';
 import { openInstance, type Instance } from './instance.ts';
 
 /** A role that did not say it lives for so long is taken for dead. */
 const HEARTBEAT_MAX_MS = 10_000;
 /** A chunk that waits longer says that something behind the edge is stuck. */
 const CHUNK_AGE_MAX_MS = 60_000;
-
-interface Finding {
-  readonly what: string;
-  readonly ok: boolean;
-  readonly detail: string;
-}
-
-const fine = (what: string, detail: string): Finding => ({ what, ok: true, detail });
-const wrong = (what: string, detail: string): Finding => ({ what, ok: false, detail });
 
 async function checkStores({ clickhouse, redis }: Instance): Promise<Finding[]> {
   const answers = await clickhouse.ping();
@@ -46,26 +39,6 @@ async function checkDuplicates({ clickhouse }: Instance): Promise<Finding> {
     : wrong('hits stored twice', `${twice} in the last day: this is a defect, report it`);
 }
 
-async function checkLanes({ clickhouse, redis, keys }: Instance): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  for (let lane = 0; lane < LANE_COUNT; lane++) {
-    const last = await createLaneLog(clickhouse, lane).lastPosition();
-    const applied = Number((await redis.hget(keys.lane.meta(lane), 'applied')) ?? -1);
-    const what = `lane ${lane}`;
-    if (applied === last || (applied < 0 && last === 0))
-      findings.push(fine(what, `Redis and ClickHouse both at ${last}`));
-    else if (applied < last)
-      findings.push(
-        fine(what, `Redis at ${applied}, ClickHouse at ${last}: made level by the next block`),
-      );
-    else
-      findings.push(
-        wrong(what, `Redis at ${applied} is ahead of ClickHouse at ${last}: run sluice rebuild`),
-      );
-  }
-  return findings;
-}
-
 async function checkRoles({ redis, keys }: Instance): Promise<Finding[]> {
   const beats = await redis.hgetall(keys.heartbeats);
   const ages = Object.entries(beats).map(([name, text]) => {
@@ -80,6 +53,23 @@ async function checkRoles({ redis, keys }: Instance): Promise<Finding[]> {
       ? fine(`${role}s`, `${alive.length} alive`)
       : wrong(`${role}s`, `none was heard of in ${HEARTBEAT_MAX_MS / 1000} s: start one`);
   });
+}
+
+/** The oldest chunk that waits in a queue; its id names when it was opened. */
+async function checkQueues({ redis, keys }: Instance): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const kind of CHUNK_KINDS) {
+    const oldest = await redis.lindex(keys.queue(queueNameOf(kind), 'wait'), -1);
+    const openedAtMs = Number(oldest?.split('-')[1] ?? Number.NaN);
+    const ageMs = Number.isFinite(openedAtMs) ? Date.now() - openedAtMs : 0;
+    const what = `queue of ${kind}`;
+    findings.push(
+      ageMs < CHUNK_AGE_MAX_MS
+        ? fine(what, oldest === null ? 'empty' : `the oldest waits ${Math.round(ageMs / 1000)} s`)
+        : wrong(what, `the oldest waits ${Math.round(ageMs / 1000)} s: start more workers`),
+    );
+  }
+  return findings;
 }
 
 function checkSpool(config: Config): Finding[] {
@@ -131,6 +121,7 @@ export async function runDoctor(config: Config): Promise<number> {
         await checkDuplicates(instance),
         ...(await checkLanes(instance)),
         ...(await checkRoles(instance)),
+        ...(await checkQueues(instance)),
         await checkCatalogue(instance),
       );
     }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { projectPath } from '../../src/project-root.ts';
 import { CRASH_POINTS, type CrashPoint } from '../../src/domain/crash-points.ts';
+import { createRedisKeys } from '../../src/redis/keys.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { check, untilStored } from './harness/checker.ts';
 import { startCluster, untilHealthy, type Cluster } from './harness/cluster.ts';
@@ -76,3 +77,14 @@ it('loses nothing, doubles nothing and explains every verdict through a crash at
   expect(edge.deaths + worker.deaths).toBeGreaterThanOrEqual(2 * CRASH_POINTS.length);
   await untilHealthy(cluster);
 }, 240_000);
+
+it('doctor finds a counter that is not what the log says, and rebuild mends it', async () => {
+  const keys = createRedisKeys();
+  await cluster.redisClient.hset(keys.lane.caps(0, 1000), 'g:ever', '1|nobody');
+  await expect(cluster.tool('doctor')).rejects.toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(/PROBLEM lane 0 counters: goal 1000: Redis 1\|nobody/) as string,
+  });
+  await cluster.tool('rebuild');
+  await untilHealthy(cluster);
+}, 120_000);
