@@ -3,11 +3,18 @@
  * generation, never incremented, so they can't drift. Inserting the generation is the commit point.
  */
 import type { ClickHouse } from './client.ts';
+import type { Retention } from './retention.ts';
 
 /** Rows written in the last seconds may still be on their way: an hour is looked at again until they are past. */
 const SETTLE_S = 5;
 /** Hours a round; the oldest dirty ones first. */
 const HOURS_A_ROUND = 48;
+const DAY_S = 86_400;
+const ROUND_MS = 10_000;
+const REST_FACTOR = 10;
+const PRUNE_EVERY_MS = 600_000;
+/** A report that began before may still read an older generation. */
+const PRUNE_AFTER_MS = 300_000;
 const DIMENSIONS =
   'offer_id, goal_id, affiliate_id, advertiser_id, country, device, promo_code, currency, verdict_code';
 
@@ -30,9 +37,21 @@ async function dirtyHours(clickhouse: ClickHouse): Promise<number[]> {
   return rows.map(({ hour_s }) => hour_s);
 }
 
-async function recomputeHour(clickhouse: ClickHouse, hourS: number): Promise<void> {
+/** What an hour's rows are computed from: the base tables, or, for rows that retention has removed, what was computed before. */
+function sourceOf(kept: boolean, fromBase: string, columns: string): string {
+  if (kept) return fromBase;
+  return `SELECT ${DIMENSIONS}, ${columns} FROM statistics_hourly WHERE hour = fromUnixTimestamp({hour:Int64})`;
+}
+
+async function recomputeHour(
+  clickhouse: ClickHouse,
+  hourS: number,
+  retention: Retention,
+): Promise<void> {
   const generation = Date.now();
   const parameters = { hour: hourS, generation };
+  const isKept = (days: number | null): boolean =>
+    days === null || hourS > generation / 1000 - days * DAY_S + DAY_S;
   const within =
     'hit_time >= fromUnixTimestamp({hour:Int64}) AND hit_time < fromUnixTimestamp({hour:Int64} + 3600)';
   const status = (name: string): string => `countIf(conv_status = '${name}')`;
@@ -41,17 +60,25 @@ async function recomputeHour(clickhouse: ClickHouse, hourS: number): Promise<voi
      SELECT fromUnixTimestamp({hour:Int64}), {generation:UInt64}, ${DIMENSIONS},
        sum(clicks), sum(invalid_clicks), sum(conversions), sum(approved), sum(pending), sum(rejected), sum(hold), sum(invalid_traffic), sum(payout), sum(revenue)
      FROM (
-       SELECT offer_id, 0 AS goal_id, affiliate_id, advertiser_id, country, device, '' AS promo_code, '' AS currency, verdict_code,
+       ${sourceOf(
+         isKept(retention.clicksDays),
+         `SELECT offer_id, 0 AS goal_id, affiliate_id, advertiser_id, country, device, '' AS promo_code, '' AS currency, verdict_code,
          countIf(verdict_code = 0) AS clicks, countIf(verdict_code != 0) AS invalid_clicks, 0 AS conversions, 0 AS approved, 0 AS pending,
          0 AS rejected, 0 AS hold, 0 AS invalid_traffic, toDecimal128(0, 4) AS payout, toDecimal128(0, 4) AS revenue
-       FROM click_log WHERE ${within} GROUP BY ${DIMENSIONS}
+       FROM click_log WHERE ${within} GROUP BY ${DIMENSIONS}`,
+         'clicks, invalid_clicks, 0 AS conversions, 0 AS approved, 0 AS pending, 0 AS rejected, 0 AS hold, 0 AS invalid_traffic, toDecimal128(0, 4) AS payout, toDecimal128(0, 4) AS revenue',
+       )}
        UNION ALL
        SELECT ${DIMENSIONS}, 0, 0, count(), ${status('approved')}, ${status('pending')}, ${status('rejected')}, ${status('hold')}, 0,
          toDecimal128(sum(ifNull(t.payout, 0)), 4), toDecimal128(sum(ifNull(t.revenue, 0)), 4)
        FROM transactions AS t WHERE ${within} GROUP BY ${DIMENSIONS}
        UNION ALL
-       SELECT ${DIMENSIONS}, 0, 0, 0, 0, 0, 0, 0, count(), toDecimal128(0, 4), toDecimal128(0, 4)
-       FROM invalid_traffic WHERE ${within} GROUP BY ${DIMENSIONS}
+       ${sourceOf(
+         isKept(retention.invalidDays),
+         `SELECT ${DIMENSIONS}, 0, 0, 0, 0, 0, 0, 0, count(), toDecimal128(0, 4), toDecimal128(0, 4)
+       FROM invalid_traffic WHERE ${within} GROUP BY ${DIMENSIONS}`,
+         '0, 0, 0, 0, 0, 0, 0, invalid_traffic, toDecimal128(0, 4), toDecimal128(0, 4)',
+       )}
      ) GROUP BY ${DIMENSIONS}`,
     parameters,
   );
@@ -61,9 +88,36 @@ async function recomputeHour(clickhouse: ClickHouse, hourS: number): Promise<voi
   );
 }
 
-/** Recomputes hours with rows newer than their generation; returns how many. Safe to run twice at once. */
-export async function recomputeDirtyHours(clickhouse: ClickHouse): Promise<number> {
-  const hours = await dirtyHours(clickhouse);
-  for (const hour of hours) await recomputeHour(clickhouse, hour);
-  return hours.length;
+/** Removes generations that nothing reads any more; the newest of each hour stays. */
+async function pruneGenerations(clickhouse: ClickHouse): Promise<void> {
+  const stale =
+    '(hour, generation) NOT IN (SELECT hour, max(generation) FROM statistics_hourly_generations GROUP BY hour)';
+  const old = `generation < ${Date.now() - PRUNE_AFTER_MS}`;
+  await clickhouse.command(`DELETE FROM statistics_hourly_rows WHERE ${old} AND ${stale}`);
+  await clickhouse.command(`DELETE FROM statistics_hourly_generations WHERE ${old} AND ${stale}`);
 }
+
+/** Keeps the roll-up up to date: call `round` as often as you like, it does what is due. Safe to run twice at once. */
+export function createRollups(deps: {
+  readonly clickhouse: ClickHouse;
+  readonly retention: Retention;
+  readonly clock: () => number;
+}) {
+  const { clickhouse, retention, clock } = deps;
+  let nextRoundMs = 0;
+  let nextPruneMs = 0;
+  return {
+    async round(): Promise<void> {
+      const began = clock();
+      if (began < nextRoundMs) return;
+      for (const hour of await dirtyHours(clickhouse))
+        await recomputeHour(clickhouse, hour, retention);
+      // At high volume an hour takes long to count: most of the time belongs to the inserts.
+      nextRoundMs = clock() + Math.max(ROUND_MS, REST_FACTOR * (clock() - began));
+      if (began < nextPruneMs) return;
+      nextPruneMs = began + PRUNE_EVERY_MS;
+      await pruneGenerations(clickhouse);
+    },
+  };
+}
+export type Rollups = ReturnType<typeof createRollups>;

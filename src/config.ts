@@ -2,6 +2,7 @@
  * The settings (CONTRACT.md, "Commands"). The only reader of the environment. Every fault is reported at once, by name.
  */
 import { resolve } from 'node:path';
+import type { Retention } from '../clickhouse/retention.ts';
 import { AppError } from './domain/app-error.ts';
 import { EDGE_NUMBER_MAX } from './domain/click-id.ts';
 import { parseCidr } from './domain/ip-rules.ts';
@@ -31,6 +32,7 @@ export interface Config {
   readonly trackingUrl: string | null;
   /** First edge number of this host: edge numbers must differ between hosts, or click ids collide. */
   readonly edgeNumberBase: number;
+  readonly retention: Retention;
   /** Null but in fault tests: names a file that says where this process shall die (`cli/crash.ts`). */
   readonly crashFile: string | null;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
@@ -38,6 +40,9 @@ export interface Config {
   readonly threadPoolSize: number;
 }
 
+/** A month's statistics are recomputed from rows; nobody corrects what is older than a century. */
+const RETENTION_DAYS_MIN = 32;
+const RETENTION_DAYS_MAX = 36_500;
 const GIB = 1024 ** 3;
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 ** 2, g: GIB };
 
@@ -68,6 +73,11 @@ function createReader(env: Readonly<Record<string, string | undefined>>) {
       if (number >= min && number <= max) return number;
       faults.push(`${name}=${value} must be a whole number from ${min} to ${max}`);
       return fallback;
+    },
+    /** Days that rows are kept; null: for ever. */
+    days(name: string): number | null {
+      if (text(name) === null) return null;
+      return this.integer(name, RETENTION_DAYS_MIN, RETENTION_DAYS_MIN, RETENTION_DAYS_MAX);
     },
     oneOf<T extends string>(name: string, fallback: T, allowed: readonly T[]): T {
       const value = text(name);
@@ -136,6 +146,10 @@ export function readConfig(
     trafficbackUrl: read.url('SLUICE_TRAFFICBACK_URL', ['http:', 'https:']),
     trackingUrl: read.url('SLUICE_TRACKING_URL', ['http:', 'https:']),
     edgeNumberBase: read.integer('SLUICE_EDGE_NUMBER_BASE', 0, 0, EDGE_NUMBER_MAX),
+    retention: {
+      clicksDays: read.days('SLUICE_RETENTION_CLICKS_DAYS'),
+      invalidDays: read.days('SLUICE_RETENTION_INVALID_DAYS'),
+    },
     crashFile: read.text('SLUICE_CRASH_FILE'),
     logLevel: read.oneOf('SLUICE_LOG_LEVEL', 'info', ['debug', 'info', 'warn', 'error']),
     threadPoolSize: read.integer('UV_THREADPOOL_SIZE', 4, 1, 1024),

@@ -1,4 +1,5 @@
 /** `sluice migrate`: brings the schema up to this version, and the catalogue to Redis. */
+import { applyRetention } from '../../clickhouse/retention.ts';
 import { migrate } from '../../clickhouse/migrate.ts';
 import type { Config } from '../config.ts';
 import { openInstance } from './instance.ts';
@@ -8,6 +9,8 @@ export async function runMigrate(config: Config): Promise<number> {
   try {
     const { applied } = await migrate(instance.clickhouse);
     for (const name of applied) console.log(`applied ${name}`);
+    for (const table of await applyRetention(instance.clickhouse, config.retention))
+      console.log(`${table}: retention set`);
     if (applied.length === 0) console.log('nothing to migrate');
     await instance.store.refill();
     return 0;

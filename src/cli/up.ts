@@ -8,6 +8,7 @@ import { createServer, type Server } from 'node:net';
 import { delimiter, join, resolve } from 'node:path';
 import { Redis } from 'ioredis';
 import { ENGINE_THREADS_MIN } from '../../clickhouse/embedded/threads.ts';
+import { applyRetention } from '../../clickhouse/retention.ts';
 import { migrate } from '../../clickhouse/migrate.ts';
 import { FIRST_LOGIN } from '../accounts/accounts.ts';
 import { childEnvironment, isLoopbackHost, searchPath, type Config } from '../config.ts';
@@ -141,6 +142,7 @@ async function prepareInstance(config: Config): Promise<void> {
   try {
     const { applied } = await migrate(instance.clickhouse);
     if (applied.length > 0) console.log(`applied ${applied.length} migrations`);
+    await applyRetention(instance.clickhouse, config.retention);
     await instance.store.refill();
   } finally {
     await instance.close();

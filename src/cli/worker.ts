@@ -11,6 +11,7 @@ export async function runWorker(config: Config): Promise<number> {
   const worker = await startWorkerRole({
     redisUrl: redisUrlOf(config, secrets),
     clickhouse: clickhouseAccessOf(config, secrets),
+    retention: config.retention,
     reach: openCrashFile(config.crashFile),
     logger,
   });

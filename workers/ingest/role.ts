@@ -5,6 +5,8 @@
 import { DelayedError, Worker, type Job } from 'bullmq';
 import type { Logger } from 'pino';
 import { createClickHouse, type ClickHouseSettings } from '../../clickhouse/client.ts';
+import type { Retention } from '../../clickhouse/retention.ts';
+import { createRollups } from '../../clickhouse/rollups.ts';
 import { createCatalogueStore } from '../../src/catalogue/store.ts';
 import { AppError, messageOf } from '../../src/domain/app-error.ts';
 import type { CatalogueSnapshot } from '../../src/domain/catalogue.ts';
@@ -29,6 +31,7 @@ import { openCountryReader } from './country.ts';
 export interface WorkerRoleOptions {
   readonly redisUrl: string;
   readonly clickhouse: ClickHouseSettings;
+  readonly retention: Retention;
   readonly reach?: Reach;
   readonly logger: Logger;
 }
@@ -189,6 +192,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     clickhouse,
     store,
     ingestConversions,
+    rollups: createRollups({ clickhouse, retention: options.retention, clock }),
     clock,
     logger,
   });

@@ -5,7 +5,7 @@
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { ClickHouse } from '../../clickhouse/client.ts';
-import { recomputeDirtyHours } from '../../clickhouse/rollups.ts';
+import type { Rollups } from '../../clickhouse/rollups.ts';
 import type { CatalogueStore } from '../../src/catalogue/store.ts';
 import { messageOf } from '../../src/domain/app-error.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
@@ -21,6 +21,7 @@ export function startMaintenance(deps: {
   readonly clickhouse: ClickHouse;
   readonly store: CatalogueStore;
   readonly ingestConversions: IngestConversions;
+  readonly rollups: Rollups;
   readonly clock: () => number;
   readonly logger: Logger;
 }) {
@@ -36,7 +37,7 @@ export function startMaintenance(deps: {
     if ((await redis.exists(keys.catalogueVersion)) === 0) await deps.store.refill();
     const replayed = await replayLateClicks(deps);
     if (replayed > 0) logger.info({ replayed }, 'replayed calls whose click came late');
-    await recomputeDirtyHours(deps.clickhouse);
+    await deps.rollups.round();
   }
 
   const timer = setInterval(() => {

@@ -1,0 +1,85 @@
+/** Raw rows go by their rules, conversions and statistics stay; and the roll-up says the same before and after. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { ClickHouse } from '../../clickhouse/client.ts';
+import { applyRetention, type Retention } from '../../clickhouse/retention.ts';
+import { createRollups } from '../../clickhouse/rollups.ts';
+import { startClickHouse, type TestClickHouse } from '../support/start-clickhouse.ts';
+
+const RETENTION: Retention = { clicksDays: 40, invalidDays: 40 };
+const DAYS = 45;
+
+let database: TestClickHouse;
+let clickhouse: ClickHouse;
+beforeAll(async () => {
+  database = await startClickHouse();
+  ({ clickhouse } = database);
+}, 120_000);
+afterAll(async () => {
+  await database.close();
+});
+
+interface Totals {
+  readonly clicks: number;
+  readonly conversions: number;
+  readonly invalid_traffic: number;
+  readonly payout: string;
+}
+
+const longAgo = `now() - INTERVAL ${DAYS} DAY`;
+
+async function statistics(): Promise<Totals | undefined> {
+  const [row] = await clickhouse.query<Totals>(
+    `SELECT sum(clicks) AS clicks, sum(conversions) AS conversions, sum(invalid_traffic) AS invalid_traffic,
+       toString(sum(payout)) AS payout FROM statistics_hourly`,
+  );
+  return row;
+}
+
+async function insertCall(kind: 'conversion' | 'change' | 'invalid', more = ''): Promise<void> {
+  await clickhouse.command(
+    `INSERT INTO postback_log (row_kind, hit_id, transaction_id, hit_time, offer_id, goal_id, verdict_code, conv_status, payout, block_time)
+     SELECT '${kind}', '${kind}', '0197f000-0000-7000-8000-000000000000', ${longAgo}, 5, 50, ${kind === 'invalid' ? 106 : 0}, 'approved', 5, ${more === '' ? longAgo : more}`,
+  );
+}
+
+/** One round of roll-ups and all merges that are due. */
+async function settle(retention: Retention): Promise<void> {
+  await createRollups({ clickhouse, retention, clock: Date.now }).round();
+  for (const table of ['click_log', 'postback_log'])
+    await clickhouse.command(`OPTIMIZE TABLE ${table} FINAL`);
+}
+
+it('removes old clicks and rejected calls, keeps conversions, and statistics go on counting all of them', async () => {
+  await clickhouse.command(
+    `INSERT INTO click_log (hit_id, click_id, hit_time, click_time, offer_id, verdict_code, block_time)
+     SELECT toString(number), toString(number), ${longAgo}, ${longAgo}, 5, 0, ${longAgo} FROM numbers(7)`,
+  );
+  await insertCall('conversion');
+  await insertCall('invalid');
+  await settle({ clicksDays: null, invalidDays: null });
+  const before = await statistics();
+  expect(before).toEqual({ clicks: 7, conversions: 1, invalid_traffic: 1, payout: '5' });
+
+  expect(await applyRetention(clickhouse, RETENTION)).toEqual(['click_log', 'postback_log']);
+  expect(await applyRetention(clickhouse, RETENTION)).toEqual([]);
+  await settle(RETENTION);
+  const [left] = await clickhouse.query<{ clicks: number; calls: string[] }>(
+    'SELECT (SELECT count() FROM click_log) AS clicks, (SELECT groupArray(toString(row_kind)) FROM postback_log) AS calls',
+  );
+  expect(left).toEqual({ clicks: 0, calls: ['conversion'] });
+  expect(await statistics()).toEqual(before);
+
+  // A row written now makes the old hour due again: what is gone must still be counted.
+  await insertCall('conversion', 'now()');
+  await settle(RETENTION);
+  expect(await statistics()).toEqual({ ...before, conversions: 2, payout: '10' });
+}, 60_000);
+
+it('lifts a rule that is taken back', async () => {
+  expect(await applyRetention(clickhouse, { clicksDays: null, invalidDays: 40 })).toEqual([
+    'click_log',
+  ]);
+  expect(await applyRetention(clickhouse, { clicksDays: null, invalidDays: null })).toEqual([
+    'postback_log',
+  ]);
+});
