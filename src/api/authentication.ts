@@ -44,9 +44,11 @@ export function registerAuthentication(app: FastifyInstance, context: ApiContext
   app.decorateRequest('principal', null);
   app.decorateRequest('user', null);
   app.addHook('onRequest', async (request, reply) => {
-    if (!request.url.startsWith('/api/v1/')) return;
+    // The route that was found: a path can be spelled in more than one way. And the path, for what no route has.
+    const route = request.routeOptions.url ?? '';
+    if (![route, request.url].some((path) => path.startsWith('/api/v1/'))) return;
     void reply.header('cache-control', 'no-store');
-    if (`${request.method} ${request.url.split('?', 1)[0] ?? ''}` === SIGN_IN) {
+    if (`${request.method} ${route}` === SIGN_IN) {
       refuseOtherSites(request);
       return;
     }

@@ -2,7 +2,7 @@
  * Who asks, and what of the data exists for them. The one place that says so: reports, explain, tail and the catalogue
  * ask here, whether the principal came from an API key or a console login. What someone may not see is not there (404).
  */
-import type { CatalogueSnapshot, CatalogueState } from '../domain/catalogue.ts';
+import type { CatalogueSnapshot, CatalogueState, Offer } from '../domain/catalogue.ts';
 
 export type Principal =
   | { readonly role: 'manager'; readonly name: string }
@@ -107,6 +107,11 @@ export function seesEntity(
     default:
       return false;
   }
+}
+
+/** Whether an affiliate may ask to promote an offer: it learns the offer's title and goals, no more. */
+export function mayAskFor(offer: Offer): boolean {
+  return offer.status === 'active' && offer.availability === 'by_request';
 }
 
 /** The entity as the asker may see it. A token is never shown, not even its hash: only that there is one. */

@@ -2,6 +2,7 @@
  * Nobody sees anyone else's: every endpoint with an advertiser's, an affiliate's, a wrong, a missing and a revoked key.
  * Advertiser 1 (Acme) and affiliate 1 (Blogger) are us; advertiser 2 and affiliate 2 are the neighbours.
  */
+import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { projectPath } from '../../src/project-root.ts';
 import {
@@ -32,6 +33,19 @@ function callOf(key: string): { readonly clickId: string; readonly good: Row; re
   const found = calls.get(key);
   if (found === undefined) throw new Error(`no call ${key}`);
   return found;
+}
+
+/** A path as it stands: fetch would put it into its normal form. */
+function statusOfRaw(path: string): Promise<number> {
+  const { hostname, port } = new URL(sluice.apiUrl);
+  return new Promise((resolve, reject) => {
+    request({ hostname, port, path }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    })
+      .once('error', reject)
+      .end();
+  });
 }
 
 const ids = (rows: readonly Row[], column = 'id'): unknown[] =>
@@ -96,6 +110,21 @@ describe('keys', () => {
     for (const path of ['/offers', '/promo-codes/bulk', '/explain/test', '/api-keys'])
       expect((await stranger.send('POST', path, {})).status, path).toBe(401);
     expect((await stranger.send('DELETE', '/offers/10')).status).toBe(401);
+  });
+
+  it('are asked for however a path is spelled', async () => {
+    for (const path of [
+      '/%61pi/v1/offers',
+      '/api/%76%31/offers',
+      '/api/v1/%6fffers',
+      '/api/v1/offers/',
+      '//api/v1/offers',
+      '/api/v1/../v1/offers',
+      '/API/v1/offers',
+    ]) {
+      const status = await statusOfRaw(path);
+      expect([401, 403, 404], `${path} ${status}`).toContain(status);
+    }
   });
 
   it('a revoked key gets 401 at once', async () => {

@@ -153,6 +153,59 @@ describe('without Redis', () => {
   });
 });
 
+describe('a store that does not answer', () => {
+  const metric = async (line: string): Promise<boolean> =>
+    (await (await fetch(new URL('/metrics', api.urlOf('/')))).text()).includes(`${line}\n`);
+
+  it('is Redis: what needs no gate goes on, what does says 503', async () => {
+    const url = '/track/conv?click_id=' + (await sendClick(cluster, 'o=103&a=1'));
+    await waitFor(
+      async () => (await api.send('POST', '/explain/test', { url })).body['verdict'] === 'accepted',
+      { timeoutMs: 15_000, what: 'the click to be stored' },
+    );
+    await cluster.redis.hold();
+    try {
+      expect((await api.get('/reports/transactions')).status).toBe(200);
+      expect((await api.get('/offers')).status).toBe(200);
+      const tested = await api.send('POST', '/explain/test', { url });
+      expect(tested.status).toBe(503);
+      expect(tested.headers.get('retry-after')).toBe('1');
+      expect(await metric('sluice_store_up{store="redis"} 0')).toBe(true);
+      expect(await metric('sluice_store_up{store="clickhouse"} 1')).toBe(true);
+    } finally {
+      cluster.redis.release();
+    }
+    await waitFor(async () => metric('sluice_store_up{store="redis"} 1'), {
+      timeoutMs: 15_000,
+      what: 'Redis to be back',
+    });
+  });
+
+  it('is ClickHouse: every answer is a 503 at once, and all is well when it is back', async () => {
+    await cluster.clickhouse.hold();
+    try {
+      for (const path of [
+        '/offers',
+        '/reports/clicks',
+        '/reports/clicks?format=csv',
+        '/explain?hit_id=x',
+      ])
+        expect((await api.get(path)).status, path).toBe(503);
+      expect((await api.send('PATCH', '/offers/500', { title: 'x' })).status).toBe(503);
+      expect(await metric('sluice_store_up{store="clickhouse"} 0')).toBe(true);
+      // Clicks go on all the same.
+      expect(await verdictOfClick(103)).toBe('accepted');
+    } finally {
+      cluster.clickhouse.release();
+    }
+    await waitFor(async () => (await api.get('/offers')).status === 200, {
+      timeoutMs: 30_000,
+      what: 'ClickHouse to be back',
+    });
+    expect((await api.send('PATCH', '/offers/500', { title: 'x' })).status).toBe(200);
+  });
+});
+
 describe('Redis that lost things', () => {
   const keys = createRedisKeys();
 

@@ -14,7 +14,7 @@ import {
 import { createPromoCode } from '../../catalogue/promo-code-edits.ts';
 import { identityOf } from '../../catalogue/published.ts';
 import type { CatalogueSnapshot, CatalogueState } from '../../domain/catalogue.ts';
-import { presentEntity, seesEntity, type Principal } from '../../reports/principal.ts';
+import { mayAskFor, presentEntity, seesEntity, type Principal } from '../../reports/principal.ts';
 import { principalOf, queryParameters, requireManager, type ApiContext } from '../context.ts';
 import { CATALOGUE_PATHS, catalogueDocuments } from '../documents/catalogue.ts';
 import { listEntities } from '../entity-list.ts';
@@ -48,7 +48,7 @@ function requestDeployment(
   const offerId =
     typeof sent === 'object' && sent !== null && 'offer_id' in sent ? sent.offer_id : 0;
   const offer = state.offers.find(({ id }) => id === offerId);
-  if (offer?.status !== 'active' || offer.availability !== 'by_request')
+  if (offer === undefined || !mayAskFor(offer))
     throw new EditRefused('missing', [], 'there is no such offer to ask for');
   const draft = { offer_id: offer.id, affiliate_id: affiliateId, status: 'pending' };
   return createEntity(state, nextId, 'deployments', draft);

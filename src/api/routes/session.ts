@@ -8,6 +8,7 @@ import type { User } from '../../domain/user.ts';
 import { parseEntity } from '../../catalogue/schema.ts';
 import { COOKIE_PATH, SESSION_COOKIE } from '../session-cookie.ts';
 import { principalOf, type ApiContext } from '../context.ts';
+import { sessionDocuments } from '../documents/accounts.ts';
 import { forbidden, Problem } from '../problem.ts';
 
 const signInSchema = z.strictObject({
@@ -78,8 +79,9 @@ function refuse(
 
 export function registerSessionRoutes(app: FastifyInstance, context: ApiContext): void {
   const { accounts } = context;
+  const documents = sessionDocuments(signInSchema, passwordSchema);
 
-  app.post('/api/v1/session', async (request, reply) => {
+  app.post('/api/v1/session', { schema: documents.signIn }, async (request, reply) => {
     const { login, password } = parsed(signInSchema, request.body);
     const outcome = await accounts.signIn(login, password, visitorOf(request));
     if (outcome.kind !== 'signed-in') return refuse(outcome, reply, 'password');
@@ -87,26 +89,30 @@ export function registerSessionRoutes(app: FastifyInstance, context: ApiContext)
     return reply.status(201).send(describe(context, request, outcome.user, outcome.token));
   });
 
-  app.get('/api/v1/session', async (request) => {
+  app.get('/api/v1/session', { schema: documents.read }, async (request) => {
     const token = request.cookies[SESSION_COOKIE] ?? '';
     if (request.user === null) return { principal: principalOf(request) };
     return describe(context, request, request.user, token);
   });
 
-  app.delete('/api/v1/session', async (request, reply) => {
+  app.delete('/api/v1/session', { schema: documents.signOut }, async (request, reply) => {
     principalOf(request);
     const token = request.cookies[SESSION_COOKIE];
     if (request.user !== null && token !== undefined) await accounts.signOut(token);
     return reply.clearCookie(SESSION_COOKIE, { path: COOKIE_PATH }).status(204).send();
   });
 
-  app.post('/api/v1/session/password', async (request, reply) => {
-    const { user } = request;
-    if (user === null) throw forbidden('a key has no password: sign in');
-    const { current, password } = parsed(passwordSchema, request.body);
-    const outcome = await accounts.changePassword(user, current, password, visitorOf(request));
-    if (outcome.kind !== 'signed-in') return refuse(outcome, reply, 'current');
-    setSession(request, reply, outcome.token);
-    return describe(context, request, outcome.user, outcome.token);
-  });
+  app.post(
+    '/api/v1/session/password',
+    { schema: documents.changePassword },
+    async (request, reply) => {
+      const { user } = request;
+      if (user === null) throw forbidden('a key has no password: sign in');
+      const { current, password } = parsed(passwordSchema, request.body);
+      const outcome = await accounts.changePassword(user, current, password, visitorOf(request));
+      if (outcome.kind !== 'signed-in') return refuse(outcome, reply, 'current');
+      setSession(request, reply, outcome.token);
+      return describe(context, request, outcome.user, outcome.token);
+    },
+  );
 }

@@ -5,6 +5,7 @@ import { messageOf } from '../../domain/app-error.ts';
 import { CHUNK_KINDS, type ChunkKind } from '../../domain/hit.ts';
 import { queueNameOf } from '../../queue/chunk-job.ts';
 import { requireManager, type ApiContext } from '../context.ts';
+import { jsonResponse, listOf, nullable, object, responses } from '../documents/document.ts';
 
 interface QueueState {
   readonly kind: ChunkKind;
@@ -61,8 +62,37 @@ async function readFreshness(context: ApiContext): Promise<object> {
   return { newest_click_ms: orNull(row?.click_ms), newest_call_ms: orNull(row?.call_ms) };
 }
 
+const NUMBER_OR_NULL = nullable('integer');
+const QUEUE = object({
+  kind: { type: 'string', enum: CHUNK_KINDS },
+  waiting: { type: 'integer' },
+  active: { type: 'integer' },
+  delayed: { type: 'integer' },
+  oldest_ms: NUMBER_OR_NULL,
+});
+const FRESHNESS = object({ newest_click_ms: NUMBER_OR_NULL, newest_call_ms: NUMBER_OR_NULL });
+const DOCUMENT = {
+  tags: ['status'],
+  summary: 'How the pipeline does: queues, roles, newest rows; null: its store did not answer',
+  response: responses(
+    {
+      200: jsonResponse(
+        'Now',
+        object({
+          now_ms: { type: 'integer' },
+          queues: { type: ['array', 'null'], items: QUEUE },
+          roles: { type: ['array', 'null'], items: { type: 'object' } },
+          freshness: { ...FRESHNESS, type: ['object', 'null'] },
+          problems: listOf({ type: 'string' }),
+        }),
+      ),
+    },
+    [403],
+  ),
+};
+
 export function registerStatusRoutes(app: FastifyInstance, context: ApiContext): void {
-  app.get('/api/v1/status', async (request) => {
+  app.get('/api/v1/status', { schema: DOCUMENT }, async (request) => {
     requireManager(request);
     const now = Date.now();
     const failed = (what: string) => (error: unknown) => {

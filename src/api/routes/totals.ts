@@ -1,15 +1,39 @@
 /** `/api/v1/reports/NAME/totals`: how many rows match, and their money by currency. Sums of two currencies are never added. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { REPORTS } from '../../reports/definitions.ts';
+import { REPORTS, type Report } from '../../reports/definitions.ts';
 import { buildList } from '../../reports/list-query.ts';
 import { principalOf, queryParameters, type ApiContext } from '../context.ts';
+import { jsonResponse, listOf, object, responses, type JsonSchema } from '../documents/document.ts';
+import { reportDocument } from '../documents/reports.ts';
 
 const MONEY = ['payout', 'revenue', 'amount'] as const;
 
-const DOCUMENT = {
-  tags: ['reports'],
-  summary: 'How many rows match the same parameters, with their money by currency',
-};
+const MONEY_SUM = { type: 'number' };
+const ANSWER = object({
+  rows: { type: 'integer' },
+  by_currency: listOf(
+    object(
+      {
+        currency: { type: 'string' },
+        rows: { type: 'integer' },
+        payout: MONEY_SUM,
+        revenue: MONEY_SUM,
+        amount: MONEY_SUM,
+      },
+      ['currency', 'rows'],
+    ),
+  ),
+});
+
+/** The parameters are the report's own. */
+function documentOf(name: string, report: Report): JsonSchema {
+  return {
+    tags: ['reports'],
+    summary: `How many ${name.replaceAll('-', ' ')} match, with their money by currency`,
+    querystring: reportDocument(name, report)['querystring'],
+    response: responses({ 200: jsonResponse('The totals', ANSWER) }, [400, 403]),
+  };
+}
 
 interface Group {
   readonly currency: string;
@@ -38,8 +62,8 @@ async function readTotals(
 }
 
 export function registerTotalRoutes(app: FastifyInstance, context: ApiContext): void {
-  for (const name of REPORTS.keys())
-    app.get(`/api/v1/reports/${name}/totals`, { schema: DOCUMENT }, (request) =>
+  for (const [name, report] of REPORTS)
+    app.get(`/api/v1/reports/${name}/totals`, { schema: documentOf(name, report) }, (request) =>
       readTotals(context, name, request),
     );
 }

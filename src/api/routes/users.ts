@@ -6,6 +6,7 @@ import { USER_ROLES, USER_STATUSES } from '../../domain/user.ts';
 import { parseEntity } from '../../catalogue/schema.ts';
 import type { CatalogueState } from '../../domain/catalogue.ts';
 import { requireManager, type ApiContext } from '../context.ts';
+import { userDocuments } from '../documents/accounts.ts';
 import { notFound, Problem, type FieldError } from '../problem.ts';
 import { newPassword } from './session.ts';
 
@@ -84,29 +85,34 @@ async function refusing<T>(work: Promise<T>): Promise<T> {
 
 export function registerUserRoutes(app: FastifyInstance, context: ApiContext): void {
   const { accounts, store } = context;
-  app.get('/api/v1/users', async (request) => {
+  const documents = userDocuments(createSchema, patchSchema);
+  app.get('/api/v1/users', { schema: documents.list }, async (request) => {
     requireManager(request);
     return { rows: await accounts.list(), next_cursor: null };
   });
-  app.post('/api/v1/users', async (request, reply) => {
+  app.post('/api/v1/users', { schema: documents.create }, async (request, reply) => {
     const principal = requireManager(request);
     const draft = parsed(createSchema, request.body);
     const belonging = settle(draft, (await store.current()).state);
     const made = await refusing(accounts.create({ ...draft, ...belonging }, principal.name));
     return reply.status(201).send(made);
   });
-  app.patch<{ Params: { id: string } }>('/api/v1/users/:id', async (request) => {
-    const principal = requireManager(request);
-    const userId = Number(request.params.id);
-    const held = (await accounts.list()).find((user) => user.id === userId);
-    if (held === undefined) throw notFound(`no user has the id ${request.params.id}`);
-    // A field that is not sent is not in the parsed value either.
-    const patch = parsed(patchSchema, request.body) as UserPatch;
-    const belonging = settle({ ...held, ...patch }, (await store.current()).state);
-    const made = await refusing(
-      accounts.update(userId, { ...patch, ...belonging }, principal.name),
-    );
-    if (made === undefined) throw notFound(`no user has the id ${request.params.id}`);
-    return made;
-  });
+  app.patch<{ Params: { id: string } }>(
+    '/api/v1/users/:id',
+    { schema: documents.patch },
+    async (request) => {
+      const principal = requireManager(request);
+      const userId = Number(request.params.id);
+      const held = (await accounts.list()).find((user) => user.id === userId);
+      if (held === undefined) throw notFound(`no user has the id ${request.params.id}`);
+      // A field that is not sent is not in the parsed value either.
+      const patch = parsed(patchSchema, request.body) as UserPatch;
+      const belonging = settle({ ...held, ...patch }, (await store.current()).state);
+      const made = await refusing(
+        accounts.update(userId, { ...patch, ...belonging }, principal.name),
+      );
+      if (made === undefined) throw notFound(`no user has the id ${request.params.id}`);
+      return made;
+    },
+  );
 }

@@ -97,7 +97,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     '--maxmemory-policy noeviction',
     ...(options.redisArgs ?? []),
   ]);
-  const clickhouse = role('clickhouse', 'clickhouse');
+  // The launcher sets this: the engine wants more threads than Node starts by itself.
+  const clickhouse = role('clickhouse', 'clickhouse', { UV_THREADPOOL_SIZE: '24' });
   const redisClient = new Redis(redisUrl, { retryStrategy: () => 100, maxRetriesPerRequest: null });
   redisClient.on('error', () => undefined);
   const secretsFile = join(dataDir, 'secrets.json');
