@@ -137,10 +137,10 @@ function startDelays(sluice: RunningSluice, clickId: string) {
       await waitFor(
         async () =>
           (await get(`${sluice.clickhouseUrl}/?user=analyst&query=${query}`)).trim() === '1',
-        { timeoutMs: 60_000, what: 'a live row', intervalMs: 20 },
+        { timeoutMs: 60_000, what: 'a live row', intervalMs: 100 },
       );
       delays.push(performance.now() - from);
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
     }
   })();
   return {
@@ -184,6 +184,7 @@ async function upload(
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
 const sluice = await startSluice();
+let endLive = (): void => undefined;
 try {
   await sluice.run(['catalogue', 'apply', projectPath('test/e2e/contract-catalogue.yaml')]);
   const ids = await mintClicks(sluice);
@@ -194,6 +195,7 @@ try {
   );
   const live = startLive(sluice, ids[0] ?? '');
   await new Promise((resolve) => setTimeout(resolve, 3_000));
+  endLive = live.stop;
   live.enter('alone');
   const quiet = startDelays(sluice, ids[1] ?? '');
   await new Promise((resolve) => setTimeout(resolve, BASELINE_MS));
@@ -236,6 +238,7 @@ try {
   for (const name of ['alone', 'upload', 'judging'])
     console.log(`${name.padEnd(8)} ${live.report(name)}`);
 } finally {
+  endLive();
   await sluice.stop();
   rmSync(folder, { recursive: true, force: true });
 }

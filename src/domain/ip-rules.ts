@@ -9,8 +9,13 @@ function parseAddress(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   return isPlain ? ipaddr.parse(text) : undefined;
 }
 
+/** Four decimal parts without leading zeros: canonical as it stands, which nearly every address is. */
+const CANONICAL_IPV4 =
+  /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
+
 /** Canonical text (v4-mapped IPv6 becomes IPv4, a zone such as `%eth0` goes), or undefined when the text is no address. */
 export function canonicalIp(text: string): string | undefined {
+  if (CANONICAL_IPV4.test(text)) return text;
   const address = parseAddress(text.trim().replace(/%[0-9A-Za-z]+$/, ''));
   return address === undefined ? undefined : ipaddr.process(address.toString()).toString();
 }

@@ -46,6 +46,7 @@ const JSON_MEMBER = new RegExp(`(${STRING})\\s*:\\s*(${STRING}|[^\\s,}]+)`, 'g')
 /** The text of a plain JSON value, given as its source; half characters are made whole, for not every store holds them. */
 function scalarText(source: string): string {
   // The whole body was parsed before: each of its values is valid JSON.
+  if (source.startsWith('"') && !source.includes('\\')) return source.slice(1, -1).toWellFormed();
   const value = JSON.parse(source) as string | number | boolean | null;
   if (typeof value === 'string') return value.toWellFormed();
   if (value === null) return '';

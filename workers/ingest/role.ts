@@ -16,7 +16,7 @@ import { createDeviceReader } from '../../src/domain/device.ts';
 import { LANE_COUNT } from '../../src/domain/gate-request.ts';
 import type { Chunk } from '../../src/domain/hit.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
-import { decodeChunkJob, QUEUE_NAMES } from '../../src/queue/chunk-job.ts';
+import { decodeChunkJob, QUEUE_NAMES, type QueueName } from '../../src/queue/chunk-job.ts';
 import { connectRedis } from '../../src/redis/connect.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
 import { createLaneLog } from '../gate/lane-log.ts';
@@ -27,6 +27,7 @@ import { createClickAnswers } from './click-answers.ts';
 import { createClickStore } from './click-store.ts';
 import { createConversionIngest } from './conversions.ts';
 import { openCountryReader } from './country.ts';
+import { createLiveFirst } from './live-first.ts';
 
 export interface WorkerRoleOptions {
   readonly redisUrl: string;
@@ -142,6 +143,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
 
   async function process(job: Job, token?: string): Promise<void> {
     let outcome: 'stored' | 'wait';
+    if (job.queueName === ('batches' satisfies QueueName)) await liveFirst.turn();
     try {
       outcome = await ingest(decodeChunkJob(job.data));
     } catch (error) {
@@ -161,6 +163,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     counters.chunks += 1;
   }
 
+  const liveFirst = createLiveFirst(redis, keys.queuePrefix);
   const connections = QUEUE_NAMES.map((name) => {
     const connection = connectRedis(options.redisUrl, 'worker', onRedisError);
     const worker = new Worker(name, process, {
@@ -202,6 +205,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     async close() {
       clearInterval(heartbeat);
       await maintenance.close();
+      await liveFirst.close();
       await Promise.all(connections.map(({ worker }) => worker.close()));
       await redis.hdel(keys.heartbeats, `worker-${globalThis.process.pid}`).catch(() => undefined);
       for (const { connection } of connections) connection.disconnect();

@@ -5,7 +5,7 @@
 import type { GateReply, GateRequest } from '../gate-request.ts';
 import { laneOf } from '../gate-request.ts';
 import { bucketOf, formatInZone } from '../time-buckets.ts';
-import { verdictOf, type VerdictSlug } from '../verdicts.ts';
+import type { VerdictSlug } from '../verdicts.ts';
 import { CHECKS } from './checks.ts';
 import { fieldsOf, uniqueIpKeyOf, type PostbackFields } from './fields.ts';
 import { resolveCall, type Case, type ResolveInput } from './resolve.ts';
@@ -33,18 +33,14 @@ interface Rejection {
 }
 
 function invalidFields(item: Case, rejection: Rejection): PostbackFields {
-  const verdict = verdictOf(rejection.slug);
-  return {
-    ...fieldsOf(item, 'invalid'),
-    row_kind: 'invalid',
-    transaction_id: '',
-    verdict_code: verdict.code,
-    verdict: verdict.slug,
-    title: verdict.title,
+  return fieldsOf(item, {
+    kind: 'invalid',
+    transactionId: '',
+    slug: rejection.slug,
     detail: rejection.detail,
     hint: rejection.hint ?? '',
-    blocking_transaction_id: rejection.blocking ?? '',
-  };
+    blocking: rejection.blocking ?? '',
+  });
 }
 
 function modeOf(item: Case): GateRequest['mode'] {
@@ -169,18 +165,15 @@ export function settleCall(item: Case, request: GateRequest, reply: GateReply): 
   if (reply.kind !== 'accepted' && reply.kind !== 'changed') {
     return invalidFields(item, rejectionOf(request, reply));
   }
-  const verdict = verdictOf('accepted');
   const created = reply.kind === 'accepted';
-  return {
-    ...fieldsOf(item, created ? 'created' : 'changed'),
-    row_kind: created ? 'conversion' : 'change',
-    transaction_id: created ? request.hitId : reply.transactionId,
-    verdict_code: verdict.code,
-    verdict: verdict.slug,
-    title: verdict.title,
+  return fieldsOf(item, {
+    kind: created ? 'conversion' : 'change',
+    transactionId: created ? request.hitId : reply.transactionId,
+    slug: 'accepted',
+    detail: undefined,
     hint: '',
-    blocking_transaction_id: '',
-  };
+    blocking: '',
+  });
 }
 
 /** The gate's checks, in order, for explain. */

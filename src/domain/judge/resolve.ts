@@ -198,7 +198,10 @@ export function resolveCall(input: ResolveInput): Case {
     0;
   const offer = snapshot.offer(offerId);
   return {
-    ...input,
+    call,
+    snapshot,
+    codec,
+    click,
     transaction,
     isChange: isChange(call),
     reference,
