@@ -168,6 +168,7 @@ test('a chunk names the catalogue its hits were judged under, also when it chang
     sync: 'os',
     clock: Date.now,
     bytesFree: () => 1e9,
+    outstanding: () => 0,
     onClosed: () => undefined,
     onSyncFailure: () => undefined,
   });
