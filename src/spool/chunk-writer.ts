@@ -41,7 +41,7 @@ export interface ChunkWriterOptions {
   readonly edgeNumber: number;
   readonly sync: 'os' | 'disk';
   readonly clock: () => number;
-  /** Bytes the spool may still take; checked before each write. */
+  /** Bytes the spool may still take beyond the open chunks; checked before each write. */
   readonly bytesFree: () => number;
   /** Closed chunks that ClickHouse does not have yet. */
   readonly outstanding: () => number;
@@ -79,8 +79,14 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
   // Random, so that a restarted edge whose clock stepped back can't repeat a chunk id.
   let sequence = randomInt(2 ** 31);
 
+  function openBytes(): number {
+    let bytes = 0;
+    for (const chunk of open.values()) bytes += chunk.bytes;
+    return bytes;
+  }
+
   function write(fd: number, data: Buffer, at: number): void {
-    if (data.length > options.bytesFree())
+    if (data.length > options.bytesFree() - openBytes())
       throw new AppError('SPOOL_FULL', 'the spool has reached SLUICE_SPOOL_BYTES_MAX');
     let written = 0;
     try {

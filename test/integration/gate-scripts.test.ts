@@ -4,7 +4,11 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { GateRequest } from '../../src/domain/gate-request.ts';
 import { projectPath } from '../../src/project-root.ts';
+import { createRedisKeys } from '../../src/redis/keys.ts';
+import { encodeClaims } from '../../workers/gate/apply-input.ts';
+import { encodeRequests } from '../../workers/gate/judge-input.ts';
 import * as scripts from '../../workers/gate/scripts.ts';
 import { startRedis, type TestRedis } from '../support/start-redis.ts';
 
@@ -45,13 +49,8 @@ const body = (source: string): string =>
     .join('\n');
 
 let server: TestRedis;
-const META = '{gate-scripts}:meta';
-const STATE = '{gate-scripts}:clicks:1';
 beforeAll(async () => {
   server = await startRedis();
-});
-beforeEach(async () => {
-  await server.redis.del(META, STATE);
 });
 afterAll(async () => {
   await server.close();
@@ -78,26 +77,34 @@ describe.each(FILES)('%s', (file) => {
   });
 
   test('numbers its arguments from 1 without a gap, and reads exactly those', () => {
-    const numbers = header.args.map(Number);
+    const numbers = header.args.map((arg) => Number(arg.replace('…', '')));
     expect(numbers).toEqual(numbers.map((_, index) => index + 1));
+    // Only the last may be a list: it is read by computed indexes.
+    expect(header.args.slice(0, -1).join('')).not.toContain('…');
+    const isList = header.args.at(-1)?.endsWith('…') === true;
+    const fixed = isList ? numbers.slice(0, -1) : numbers;
     const read = [...body(source).matchAll(/ARGV\[(\d+)\]/g)].map((match) => Number(match[1]));
-    expect([...new Set(read)].toSorted((a, b) => a - b)).toEqual(numbers);
+    expect([...new Set(read)].toSorted((a, b) => a - b)).toEqual(fixed);
+    expect(/unpack\(ARGV/.test(body(source))).toBe(isList);
   });
 
   test('reads keys that its header names, and only through KEYS', () => {
-    const read = [...body(source).matchAll(/KEYS\[(\w+(?:\[\d+\])?)\]?/g)].map((match) => match[1]);
+    const read = [...body(source).matchAll(/KEYS\[(\w+(?:\[.+?\])?)\]/g)].map((match) => match[1]);
     expect(read).toContain('1');
     const hasMore = read.some((index) => index !== '1') || body(source).includes('#KEYS');
     expect(header.keys).toEqual(hasMore ? ['1', '2…'] : ['1']);
     // A key that is built inside a script would belong to no slot.
     for (const [, key] of body(source).matchAll(/redis\.call\('\w+', ([^,)]+)/g))
-      expect(key).toMatch(/^(KEYS\[.+\]?|meta)$/);
+      expect(key).toMatch(/^(KEYS\[.+\]?|meta|key|write\[1\])$/);
+    for (const [, value] of body(source).matchAll(/\bkey\b.* = (.*)/g))
+      expect(value).toContain('KEYS[');
   });
 
   test('replies only what its header names', () => {
-    const replies = [...body(source).matchAll(/^ {0,2}(?:if .*)?return ([^\n]+?)(?: end)?$/gm)]
+    const replies = [...body(source).matchAll(/^(?:if .*| {2})?return (\{'\w+'.*?|\d)(?: end)?$/gm)]
       .map((match) => match[1] ?? '')
-      .filter((reply) => /^(\d|\{')/.test(reply));
+      // A number inside a function is no reply of the script.
+      .filter((reply) => reply.startsWith('{') || !body(source).includes('local function'));
     expect(replies.length).toBeGreaterThan(0);
     for (const reply of replies) {
       const kind = /^\{('\w+')/.exec(reply)?.[1] ?? reply;
@@ -118,85 +125,113 @@ describe.each(FILES)('%s', (file) => {
 });
 
 describe('the typed functions map every reply', () => {
-  const claim = JSON.stringify([['t1', 2, 'c1', 2, '', 2, '', 2, '', 2, []]]);
-  const request = JSON.stringify([
-    ['create', 't2', '', 2, 'c1', true, 2, '', false, 2, '', 2, '', false, 2, [], false],
-  ]);
+  const LANE = 1;
+  const keys = createRedisKeys(`gate-scripts-${process.pid}`);
+  const meta = keys.lane.meta(LANE);
+  const clicks = keys.lane.clicks(LANE, 12);
+  const NO_LIMITS = { daily: null, monthly: null, total: null };
+  const rules = {
+    oncePerClick: true,
+    uniqueOrderId: false,
+    uniqueIpWindow: null,
+    uniqueTrackId: false,
+    caps: NO_LIMITS,
+    affiliateCaps: null,
+    timezone: 'UTC',
+  };
+  const accepted = {
+    transactionId: 't1',
+    hitTimeMs: 0,
+    offerId: 16,
+    goalId: 12,
+    affiliateId: 1,
+    clickId: 'c1',
+    orderId: '',
+    trackId: '',
+    uniqueIp: '',
+  };
+  const request: GateRequest = {
+    ...accepted,
+    hitId: 't2',
+    rules,
+    mode: 'create',
+    targetTransactionId: '',
+    targetInBlock: false,
+  };
+  const asked = encodeRequests([request], keys, LANE);
+  const claims = encodeClaims([accepted], () => rules, keys, LANE);
+
+  beforeEach(async () => {
+    const held = await server.redis.keys(`{${keys.prefix}:l:*`);
+    if (held.length > 0) await server.redis.del(...held);
+  });
+
+  const judge = (position: string, signatures = '{}') =>
+    scripts.judgeScript.run(server.redis, asked.keys, [position, signatures, ...asked.args]);
+  const apply = (from: string, nonce = '', signatures = '{}', to = '4') =>
+    scripts.applyScript.run(server.redis, claims.keys, [
+      from,
+      to,
+      signatures,
+      nonce,
+      ...claims.args,
+    ]);
 
   test('of a lane without state', async () => {
-    const { redis } = server;
     const position = { kind: 'position', applied: -1 };
-    expect(await scripts.judgeScript.run(redis, [META], ['0', '{}', '[]'])).toEqual(position);
-    expect(await scripts.applyScript.run(redis, [META], ['0', '1', '{}', '[]', ''])).toEqual(
-      position,
-    );
+    expect(await judge('0')).toEqual(position);
+    expect(await apply('0')).toEqual(position);
   });
 
   test('of a rebuild, from its begin to its end', async () => {
-    const { redis } = server;
     const begin = (nonce: string, now: string) =>
-      scripts.rebuildBeginScript.run(redis, [META], [nonce, now, '1000']);
+      scripts.rebuildBeginScript.run(server.redis, [meta], [nonce, now, '1000']);
+    const clear = (nonce: string) =>
+      scripts.rebuildClearScript.run(server.redis, [meta, clicks], [nonce, '600']);
+    const end = (nonce: string) => scripts.rebuildEndScript.run(server.redis, [meta], [nonce, '7']);
     expect(await begin('n1', '0')).toBe(true);
     expect(await begin('n2', '500')).toBe(false);
-    await redis.hset(STATE, 'old', 'x');
-    expect(await scripts.rebuildClearScript.run(redis, [META, STATE], ['n2', '600'])).toBe(false);
-    expect(await redis.exists(STATE)).toBe(1);
-    expect(await scripts.rebuildClearScript.run(redis, [META, STATE], ['n1', '600'])).toBe(true);
-    expect(await redis.exists(STATE)).toBe(0);
-    expect(
-      await scripts.applyScript.run(redis, [META, STATE], ['0', '0', '{"4":"s"}', claim, 'n1']),
-    ).toEqual({ kind: 'ok' });
-    expect(
-      await scripts.applyScript.run(redis, [META, STATE], ['0', '0', '{}', claim, 'other']),
-    ).toEqual({ kind: 'position', applied: -1 });
+    await server.redis.hset(clicks, 'old', 'x');
+    expect(await clear('n2')).toBe(false);
+    expect(await server.redis.exists(clicks)).toBe(1);
+    expect(await clear('n1')).toBe(true);
+    expect(await server.redis.exists(clicks)).toBe(0);
+    expect(await apply('0', 'n1', '{"16":"UTC|off"}')).toEqual({ kind: 'ok' });
+    expect(await apply('0', 'other')).toEqual({ kind: 'position', applied: -1 });
+    expect(await server.redis.hgetall(clicks)).toEqual({ c1: 't1' });
     // Nobody judges while a rebuild is under way.
-    expect(await scripts.judgeScript.run(redis, [META, STATE], ['7', '{}', '[]'])).toMatchObject({
-      kind: 'position',
-    });
-    expect(await scripts.rebuildEndScript.run(redis, [META], ['other', '7'])).toBe(false);
-    expect(await scripts.rebuildEndScript.run(redis, [META], ['n1', '7'])).toBe(true);
-    expect(await redis.hgetall(META)).toEqual({ 'sig:4': 's', applied: '7' });
+    expect(await judge('7')).toEqual({ kind: 'position', applied: -1 });
+    expect(await end('other')).toBe(false);
+    expect(await end('n1')).toBe(true);
+    expect(await server.redis.hgetall(meta)).toEqual({ 'sig:16': 'UTC|off', applied: '7' });
     // A rebuild whose owner is silent is taken over.
     expect(await begin('n3', '0')).toBe(true);
     expect(await begin('n4', '1000')).toBe(true);
-    expect(await scripts.rebuildEndScript.run(redis, [META], ['n3', '7'])).toBe(false);
+    expect(await end('n3')).toBe(false);
   });
 
   test('of a lane that stands at a position', async () => {
-    const { redis } = server;
-    await redis.hset(META, 'applied', '3', 'sig:4', 'UTC|off');
-    const judge = (position: string, signatures: string) =>
-      scripts.judgeScript.run(redis, [META, STATE], [position, signatures, request]);
-    expect(await judge('2', '{}')).toEqual({ kind: 'position', applied: 3 });
-    expect(await judge('3', '{"4":"UTC|day"}')).toEqual({ kind: 'stale', offerId: 4 });
-    expect(await judge('3', '{"4":"UTC|off"}')).toEqual({ kind: 'ok', answers: [[0]] });
-    const apply = (from: string, signatures = '{}') =>
-      scripts.applyScript.run(redis, [META, STATE], [from, '4', signatures, claim, '']);
-    expect(await apply('3', '{"4":"UTC|day"}')).toEqual({ kind: 'stale', offerId: 4 });
-    expect(await redis.exists(STATE)).toBe(0);
+    await server.redis.hset(meta, 'applied', '3', 'sig:16', 'UTC|off');
+    expect(await judge('2')).toEqual({ kind: 'position', applied: 3 });
+    expect(await judge('3', '{"16":"UTC|day"}')).toEqual({ kind: 'stale', offerId: 16 });
+    expect(await judge('3', '{"16":"UTC|off"}')).toEqual({ kind: 'ok', answers: [0] });
+    expect(await apply('3', '', '{"16":"UTC|day"}')).toEqual({ kind: 'stale', offerId: 16 });
+    expect(await server.redis.exists(clicks)).toBe(0);
     expect(await apply('3')).toEqual({ kind: 'ok' });
     expect(await apply('3')).toEqual({ kind: 'position', applied: 4 });
-    expect(await scripts.judgeScript.run(redis, [META, STATE], ['4', '{}', request])).toEqual({
-      kind: 'ok',
-      answers: [[101, 't1']],
-    });
+    expect(await judge('4')).toEqual({ kind: 'ok', answers: [[101, 't1']] });
   });
 
   test('judging writes nothing', async () => {
-    const { redis } = server;
-    await redis.hset(META, 'applied', '0');
-    const before = await redis.dump(META);
-    await scripts.judgeScript.run(redis, [META, STATE], ['0', '{"4":"UTC|off"}', request]);
-    expect(await redis.dump(META)).toBe(before);
-    expect(await redis.exists(STATE)).toBe(0);
+    await server.redis.hset(meta, 'applied', '0');
+    expect(await judge('0', '{"16":"UTC|off"}')).toMatchObject({ kind: 'ok' });
+    expect(await server.redis.keys(`{${keys.prefix}:l:*`)).toEqual([meta]);
+    expect(await server.redis.hgetall(meta)).toEqual({ applied: '0' });
   });
 
   test('after Redis has forgotten its scripts', async () => {
-    const { redis } = server;
-    await redis.hset(META, 'applied', '0');
-    await redis.script('FLUSH');
-    expect(await scripts.judgeScript.run(redis, [META], ['0', '{}', '[]'])).toMatchObject({
-      kind: 'ok',
-    });
+    await server.redis.hset(meta, 'applied', '0');
+    await server.redis.script('FLUSH');
+    expect(await judge('0')).toMatchObject({ kind: 'ok' });
   });
 });

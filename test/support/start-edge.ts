@@ -26,13 +26,13 @@ export interface TestEdge {
 }
 
 /** Nothing listens there. */
-export const UNREACHABLE = {
+const UNREACHABLE = {
   redisUrl: 'redis://127.0.0.1:1',
   clickhouse: { url: 'http://127.0.0.1:1', user: 'x', password: '', database: 'x' },
 } as const;
 
 /** Puts a catalogue where an edge of this number looks for its copy. */
-export function writeCopy(spoolDir: string, edgeNumber: number, catalogue: CatalogueState): void {
+function writeCopy(spoolDir: string, edgeNumber: number, catalogue: CatalogueState): void {
   const dir = join(spoolDir, String(edgeNumber));
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, 'catalogue.json'), JSON.stringify(catalogue));
@@ -57,13 +57,14 @@ export function readSpool(spoolDir: string): StoredChunk[] {
     );
 }
 
+/** `catalogue` undefined: the copy on disk is left as it is. */
 export async function startEdge(
-  catalogue: CatalogueState,
+  catalogue: CatalogueState | undefined,
   options: Partial<EdgeRoleOptions> = {},
 ): Promise<TestEdge> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'sluice-edge-'));
   const spoolDir = join(dataDir, 'spool');
-  writeCopy(spoolDir, options.edgeNumberBase ?? 0, catalogue);
+  if (catalogue !== undefined) writeCopy(spoolDir, options.edgeNumberBase ?? 0, catalogue);
   const role = await startEdgeRole({
     dataDir,
     host: '127.0.0.1',
@@ -73,7 +74,7 @@ export async function startEdge(
     spoolBytesMax: 1e9,
     trustedProxies: [],
     trafficbackUrl: null,
-    adminKey: 'sla_test-key-of-this-edge',
+    adminKey: 'the-admin-key-of-tests',
     ...UNREACHABLE,
     logger: pino({ level: 'silent' }),
     onFatal(error) {

@@ -5,7 +5,7 @@ import type { ClickHouse } from '../../clickhouse/client.ts';
 import { createCatalogueSnapshot, type CatalogueState } from '../../src/domain/catalogue.ts';
 import { createClickIdCodec } from '../../src/domain/click-id.ts';
 import { LANE_COUNT } from '../../src/domain/gate-request.ts';
-import type { Chunk, ConversionHit } from '../../src/domain/hit.ts';
+import type { Chunk, ClickHit, ConversionHit } from '../../src/domain/hit.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
 import { createLaneLog } from '../../workers/gate/lane-log.ts';
 import { createLaneState } from '../../workers/gate/lane-state.ts';
@@ -90,4 +90,30 @@ export function conversionChunk(chunkId: string, hits: readonly ConversionHit[])
     },
     hits,
   };
+}
+
+/** A valid click of affiliate 1, as the edge makes it. */
+export function clickHit(
+  hitId: string,
+  clickId: string,
+  offerId: number,
+  receivedAtMs: number,
+): ClickHit {
+  return {
+    ...conversionHit(hitId, receivedAtMs),
+    endpoint: 'click',
+    path: '/click',
+    query: `o=${offerId}&a=1`,
+    clickId,
+    offerId,
+    affiliateId: 1,
+    advertiserId: 1,
+    verdictCode: 0,
+    detail: '',
+  };
+}
+
+export function clickChunk(chunkId: string, hits: readonly ClickHit[]): Chunk {
+  const { header } = conversionChunk(chunkId, []);
+  return { header: { ...header, kind: 'clicks', openedAtMs: hits[0]?.receivedAtMs ?? 0 }, hits };
 }

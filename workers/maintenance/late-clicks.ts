@@ -61,7 +61,7 @@ function toHit(row: PendingRow): ConversionHit {
 /** Replays what can be; returns how many. */
 export async function replayLateClicks(deps: {
   readonly clickhouse: ClickHouse;
-  readonly store: CatalogueStore;
+  readonly store: Pick<CatalogueStore, 'current'>;
   readonly ingestConversions: IngestConversions;
 }): Promise<number> {
   const rows = await deps.clickhouse.query<PendingRow>(

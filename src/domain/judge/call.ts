@@ -133,7 +133,8 @@ export function decodeCall(hit: ConversionHit, replay?: ReplayOrigin, batch?: Ba
     hit,
     parameters,
     malformed: malformedOf(hit, body, parameters),
-    tokenHash: token === '' || replay !== undefined ? '' : hashToken(token),
+    // A replay's token is blanked: it counts by `tokenVerifiedBefore`, and one that was wrong stays wrong.
+    tokenHash: token === '' ? '' : hashToken(token),
     channel: channelFrom(hit, parameters, replay, batch),
     replayedFrom: replay?.replayedFrom ?? '',
     tokenVerifiedBefore: replay?.tokenVerifiedBefore ?? false,

@@ -170,6 +170,13 @@ describe('a token', () => {
   });
 });
 
+test('a token that was wrong when a replayed call came is wrong again, though it is blanked', () => {
+  const replay = { replayedFrom: 'earlier', tokenVerifiedBefore: false };
+  const call = (query: string) => row('conv', `click_id=${CLICK_ID}${query}`, { replay }).verdict;
+  expect(call('&token=***')).toBe('invalid_token');
+  expect(call('')).toBe('accepted');
+});
+
 describe('/track/goal', () => {
   const [older, newer] = [clickId(16, 5_000), clickId(17, 1_000)];
 

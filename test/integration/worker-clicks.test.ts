@@ -1,0 +1,271 @@
+/**
+ * Clicks at the worker (invariant 3): stored once however often they are delivered; conversions wait for them, are told
+ * 108 only on proof, and are replayed exactly once when a click comes after all.
+ */
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { ClickHouse } from '../../clickhouse/client.ts';
+import { createCatalogueSnapshot } from '../../src/domain/catalogue.ts';
+import { createClickIdCodec } from '../../src/domain/click-id.ts';
+import { hashToken } from '../../src/domain/judge/call.ts';
+import { createHitIds } from '../../src/domain/uuid-v7.ts';
+import { createRedisKeys, type RedisKeys } from '../../src/redis/keys.ts';
+import { replayLateClicks } from '../../workers/maintenance/late-clicks.ts';
+import { advertiser, catalogue, TEST_KEY } from '../support/catalogue.ts';
+import { startClickHouse, type TestClickHouse } from '../support/start-clickhouse.ts';
+import { startRedis, type TestRedis } from '../support/start-redis.ts';
+import {
+  clickChunk,
+  clickHit,
+  conversionChunk,
+  conversionHit,
+  createTestWorker,
+  type TestWorker,
+} from '../support/test-worker.ts';
+
+const TOKEN = 'right';
+const CATALOGUE = catalogue({ advertisers: [advertiser({ token: hashToken(TOKEN) })] });
+const codec = createClickIdCodec([TEST_KEY]);
+const hitIds = createHitIds(Date.now);
+const EDGE = 3;
+const MINUTE_MS = 60_000;
+
+let server: TestRedis;
+let database: TestClickHouse;
+let clickhouse: ClickHouse;
+let keys: RedisKeys;
+let worker: TestWorker;
+let tests = 0;
+/** Of the workers; moved by tests. */
+let now = Date.now();
+
+const createWorker = (): TestWorker =>
+  createTestWorker({
+    clickhouse,
+    redis: server.redis,
+    keys,
+    catalogue: CATALOGUE,
+    clock: () => now,
+  });
+
+beforeAll(async () => {
+  [server, database] = await Promise.all([startRedis(), startClickHouse()]);
+  clickhouse = database.clickhouse;
+}, 120_000);
+afterAll(async () => {
+  await Promise.all([server.close(), database.close()]);
+});
+beforeEach(() => {
+  now = Date.now();
+  keys = createRedisKeys(`clicks-${process.pid}-${++tests}`);
+  worker = createWorker();
+});
+afterEach(async () => {
+  await clickhouse.command('TRUNCATE TABLE postback_log');
+  await clickhouse.command('TRUNCATE TABLE click_log');
+});
+
+let sequence = 0;
+interface Minted {
+  readonly id: string;
+  /** The chunk that holds the click. */
+  readonly chunk: ReturnType<typeof clickChunk>;
+}
+
+function mint(agoMs: number): Minted {
+  sequence += 1;
+  const at = now - agoMs;
+  const id = codec.mint(at, 16, EDGE, sequence);
+  return { id, chunk: clickChunk(`${EDGE}-${at}-${sequence}-c`, [clickHit(hitIds(), id, 16, at)]) };
+}
+
+const storeClick = (minted: Minted): Promise<void> => worker.clicks.storeChunk(minted.chunk, codec);
+
+function call(query: string, chunkId = `${EDGE}-${now}-${++sequence}-t`) {
+  const hit = conversionHit(hitIds(), now, {
+    endpoint: 'conv',
+    path: '/track/conv',
+    query,
+  });
+  return conversionChunk(chunkId, [hit]);
+}
+
+interface VerdictRow {
+  readonly verdict_code: number;
+  readonly click_pending: number;
+  readonly replayed_from: string;
+  readonly hit_id: string;
+}
+
+const rows = (): Promise<VerdictRow[]> =>
+  clickhouse.query<VerdictRow>(
+    'SELECT verdict_code, click_pending, replayed_from, hit_id FROM postback_log ORDER BY position, block_row',
+  );
+
+async function publishMark(confirmedUpToMs: number, publishedAgoMs = 0): Promise<void> {
+  const value = `${confirmedUpToMs}:${now - publishedAgoMs}`;
+  await server.redis.hset(keys.edgeMarks, String(EDGE), value);
+}
+
+test('a chunk of clicks delivered three times, twice of it at once, is one row a click', async () => {
+  const at = now;
+  const hits = Array.from({ length: 50 }, (_, n) =>
+    clickHit(hitIds(), codec.mint(at, 16, EDGE, 1_000 + n), 16, at),
+  );
+  const chunk = clickChunk(`${EDGE}-${at}-9-c`, hits);
+  const other = createWorker();
+  await Promise.all([
+    worker.clicks.storeChunk(chunk, codec),
+    other.clicks.storeChunk(chunk, codec),
+  ]);
+  await worker.clicks.storeChunk(chunk, codec);
+  const [totals] = await clickhouse.query<{ n: number; hits: number; clicks: number }>(
+    'SELECT count() AS n, uniqExact(hit_id) AS hits, uniqExact(click_id) AS clicks FROM click_log',
+  );
+  expect(totals).toEqual({ n: 50, hits: 50, clicks: 50 });
+});
+
+test('a conversion waits for a young click and counts when it has come', async () => {
+  const click = mint(1_000);
+  const chunk = call(`click_id=${click.id}`);
+  expect(await worker.ingest(chunk)).toEqual({ kind: 'wait' });
+  expect(await rows()).toEqual([]);
+  await storeClick(click);
+  expect(await worker.ingest(chunk)).toEqual({ kind: 'stored' });
+  expect(await worker.ingest(chunk)).toEqual({ kind: 'stored' });
+  expect(await rows()).toMatchObject([{ verdict_code: 0 }]);
+});
+
+test('one call that waits holds back its whole chunk, and only that', async () => {
+  const [missing, stored] = [mint(1_000), mint(1_000)];
+  await storeClick(stored);
+  const both = conversionChunk('both', [
+    ...call(`click_id=${stored.id}&adv_param1=held`).hits.flatMap((hit) =>
+      hit.endpoint === 'click' ? [] : [hit],
+    ),
+    ...call(`click_id=${missing.id}`).hits.flatMap((hit) =>
+      hit.endpoint === 'click' ? [] : [hit],
+    ),
+  ]);
+  expect(await worker.ingest(both)).toEqual({ kind: 'wait' });
+  expect(await worker.ingest(call(`click_id=${stored.id}`))).toEqual({ kind: 'stored' });
+  expect(await rows()).toHaveLength(1);
+});
+
+test.each<[string, number, (clickMs: number) => Promise<void>, string]>([
+  ['a young one without a mark', 30_000, () => Promise.resolve(), 'wait'],
+  ['a young one and a mark behind it', 30_000, (ms) => publishMark(ms - 1), 'wait'],
+  ['a young one and a mark at it', 30_000, (ms) => publishMark(ms), 'wait'],
+  ['a young one and a mark past it', 30_000, (ms) => publishMark(ms + 1), 'unknown'],
+  [
+    'an old one, while its edge still has chunks',
+    5 * MINUTE_MS,
+    (ms) => publishMark(ms - 1, 1_000),
+    'wait',
+  ],
+  [
+    'an old one, whose edge is silent',
+    5 * MINUTE_MS,
+    (ms) => publishMark(ms - 1, 11_000),
+    'pending',
+  ],
+  ['an old one without a mark', 5 * MINUTE_MS, () => Promise.resolve(), 'pending'],
+  ['an old one and a mark past it', 5 * MINUTE_MS, (ms) => publishMark(ms + 1, 11_000), 'unknown'],
+  [
+    'a mark that can not be read',
+    5 * MINUTE_MS,
+    async () => void (await server.redis.hset(keys.edgeMarks, String(EDGE), 'x')),
+    'pending',
+  ],
+])('a missing click is 108 only on proof: %s', async (_, agoMs, prepare, expected) => {
+  const { id } = mint(agoMs);
+  await prepare(now - agoMs);
+  const outcome = await worker.ingest(call(`click_id=${id}`));
+  if (expected === 'wait') {
+    expect(outcome.kind).toBe('wait');
+    expect(await rows()).toEqual([]);
+    return;
+  }
+  expect(outcome.kind).toBe('stored');
+  expect(await rows()).toMatchObject([
+    { verdict_code: 108, click_pending: expected === 'pending' ? 1 : 0 },
+  ]);
+});
+
+test('a click that is stored between the first look and the mark is found', async () => {
+  const click = mint(30_000);
+  let looks = 0;
+  const late: ClickHouse = {
+    ...clickhouse,
+    async query<T>(sql: string, parameters?: Readonly<Record<string, unknown>>): Promise<T[]> {
+      const found = await clickhouse.query<T>(sql, parameters);
+      if (sql.includes('FROM click_log') && ++looks === 1) {
+        await storeClick(click);
+        await publishMark(now);
+      }
+      return found;
+    },
+  };
+  const slow = createTestWorker({
+    clickhouse: late,
+    redis: server.redis,
+    keys,
+    catalogue: CATALOGUE,
+    clock: () => now,
+  });
+  expect(await slow.ingest(call(`click_id=${click.id}`))).toEqual({ kind: 'stored' });
+  expect(await rows()).toMatchObject([{ verdict_code: 0 }]);
+});
+
+/** Judges calls whose old clicks are missing: 108, pending. */
+async function judgePending(queries: readonly string[]): Promise<string[]> {
+  for (const query of queries) expect((await worker.ingest(call(query))).kind).toBe('stored');
+  const judged = await rows();
+  expect(judged.map(({ verdict_code, click_pending }) => [verdict_code, click_pending])).toEqual(
+    queries.map(() => [108, 1]),
+  );
+  return judged.map(({ hit_id }) => hit_id);
+}
+
+const round = (by: TestWorker = createWorker()): Promise<number> =>
+  replayLateClicks({
+    clickhouse,
+    store: { current: () => Promise.resolve(createCatalogueSnapshot(CATALOGUE)) },
+    ingestConversions: by.ingest,
+  });
+
+test('a pending call is replayed once when its click comes, also by rounds at the same time', async () => {
+  const clicks = [mint(5 * MINUTE_MS), mint(5 * MINUTE_MS)];
+  const originals = await judgePending(clicks.map(({ id }) => `click_id=${id}`));
+  expect(await round()).toBe(0);
+  const [first] = clicks;
+  if (first === undefined) throw new Error('no click');
+  await storeClick(first);
+  await Promise.all([round(), round(), round()]);
+  expect(await round()).toBe(0);
+  const replays = (await rows()).filter(({ replayed_from }) => replayed_from !== '');
+  expect(replays).toHaveLength(1);
+  expect(replays[0]).toMatchObject({ verdict_code: 0, replayed_from: originals[0] });
+  expect(replays[0]?.hit_id).not.toBe(originals[0]);
+});
+
+test('a replay is judged with the token that came: right stays right, wrong stays wrong', async () => {
+  const clicks = [mint(5 * MINUTE_MS), mint(5 * MINUTE_MS), mint(5 * MINUTE_MS)];
+  const [right, wrong, none] = await judgePending(
+    ['&payout=1&token=right', '&payout=1&token=wrong', '&payout=1'].map(
+      (query, index) => `click_id=${clicks[index]?.id ?? ''}${query}`,
+    ),
+  );
+  for (const click of clicks) await storeClick(click);
+  expect(await round()).toBe(3);
+  const replays = await clickhouse.query<{
+    replayed_from: string;
+    verdict: string;
+    payout: number;
+  }>(
+    `SELECT replayed_from, verdict, toFloat64(payout) AS payout FROM postback_log WHERE replayed_from != ''`,
+  );
+  const of = (id: string | undefined) => replays.find((row) => row.replayed_from === id);
+  expect(of(right)).toMatchObject({ verdict: 'accepted', payout: 1 });
+  expect(of(wrong)).toMatchObject({ verdict: 'invalid_token' });
+  expect(of(none)).toMatchObject({ verdict: 'accepted', payout: 5 });
+});
