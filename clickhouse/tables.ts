@@ -1,4 +1,4 @@
-/** Columns of the two base tables, as the workers write them. A test holds them against the migrations. */
+/** Columns of the base tables, as the workers write them. A test holds them against the migrations. */
 
 type Column = readonly [name: string, type: string];
 
@@ -103,6 +103,22 @@ export const POSTBACK_COLUMNS: readonly Column[] = [
   ['content_type', 'String'],
   ['cookies', 'String'],
   ...CHUNK_COLUMNS,
+  ['batch_id', 'String'],
+  ['batch_line', 'UInt32'],
+];
+
+export const BATCH_COLUMNS: readonly Column[] = [
+  ['batch_id', 'String'],
+  ['claim', 'String'],
+  ['advertiser_id', 'UInt32'],
+  ['content_hash', 'String'],
+  ['received_at', TIME],
+  ['format', 'String'],
+  ['lines', 'UInt32'],
+  ['hits', 'UInt32'],
+  ['rejected_lines', 'UInt32'],
+  ['receipt', 'String'],
+  ['uploaded_by', 'String'],
 ];
 
 export type { Column };

@@ -80,7 +80,24 @@ export function sqlDocument(): string {
   return `# SQL for analysts\n\nGenerated from the migrations by \`npm run docs\`. ClickHouse's HTTP port, database \`sluice\`, user \`analyst\` (read-only). Empty means '' for strings, 0 for ids\nand codes, NULL for times and money. Times are UTC.\n\n${sections.join('\n')}`;
 }
 
+/** The table of keys is read off the one place that spells them: comment, name, value. */
+export function redisKeysDocument(): string {
+  const source = readFileSync(projectPath('src', 'redis', 'keys.ts'), 'utf8');
+  const entries = source.matchAll(
+    /\/\*\* (?<meaning>[^\n]*) \*\/\n\s+(?<name>\w+): [^`]*`(?<key>.*)`,\n/g,
+  );
+  const rows = [...entries].map(({ groups }) => {
+    const key = (groups?.['key'] ?? '')
+      .replaceAll('${gate(lane)}', '{sluice:l:<lane>}')
+      .replaceAll('${prefix}', 'sluice')
+      .replaceAll(/\$\{(\w+)\}/g, '<$1>');
+    return `| \`${key}\` | ${(groups?.['meaning'] ?? '').replaceAll('|', '\\|')} |`;
+  });
+  return `# Redis keys\n\nGenerated from \`src/redis/keys.ts\` by \`npm run docs\`. Redis may lose all of it: \`sluice rebuild\` or the next use makes it anew\nfrom ClickHouse and the spool.\n\n| key | holds |\n| --- | --- |\n${rows.join('\n')}\n`;
+}
+
 if (process.argv[1]?.endsWith('generate-docs.ts') === true) {
   writeFileSync(projectPath('docs', 'verdicts.md'), verdictsDocument());
   writeFileSync(projectPath('docs', 'sql.md'), sqlDocument());
+  writeFileSync(projectPath('docs', 'redis-keys.md'), redisKeysDocument());
 }

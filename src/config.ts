@@ -34,6 +34,8 @@ export interface Config {
   /** Null but in fault tests: names a file that says where this process shall die (`cli/crash.ts`). */
   readonly crashFile: string | null;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** Threads for blocking work. Read by libuv itself before any code runs; here only to be checked. */
+  readonly threadPoolSize: number;
 }
 
 const GIB = 1024 ** 3;
@@ -136,6 +138,7 @@ export function readConfig(
     edgeNumberBase: read.integer('SLUICE_EDGE_NUMBER_BASE', 0, 0, EDGE_NUMBER_MAX),
     crashFile: read.text('SLUICE_CRASH_FILE'),
     logLevel: read.oneOf('SLUICE_LOG_LEVEL', 'info', ['debug', 'info', 'warn', 'error']),
+    threadPoolSize: read.integer('UV_THREADPOOL_SIZE', 4, 1, 1024),
   };
   const { faults } = read;
   if (!/^[a-z_][a-z0-9_]{0,60}$/.test(config.clickhouseDatabase)) {

@@ -1,166 +1,191 @@
 /**
- * The analyst's door: admits one SELECT, SHOW, DESCRIBE or EXPLAIN, as the engine's own parser sees it, over the
- * documented views and harmless functions. An allow-list: what is not known to be safe is refused. The engine's
- * readonly mode, which refuses writes, DDL, file() and url(), stands behind it.
+ * The analyst's door. A statement is admitted in the engine's own reading of it, never by its text: the engine formats
+ * it (exactly one statement, comments gone), that form is parsed and walked, and that form is what runs. Behind the
+ * door stand the role `analyst`, which may SELECT from the documented views only, and the setting `readonly`; the door
+ * adds what those two let through: INTO OUTFILE, KILL QUERY, SET, system tables, functions that reach outside the rows.
  */
-import type { Engine, StatementOptions } from './engine.ts';
-import { quoteString } from './engine.ts';
-import { fault, type EngineFault } from './http-errors.ts';
-import { blankLiterals } from './statement.ts';
+import type { Ask } from './engine.ts';
+import { RequestFault } from './http-errors.ts';
+import type { SafeFunctions } from './safe-functions.ts';
+import { blankLiterals, quoteString } from './statement.ts';
 
+/** Limits of an analyst's statement: a report may be long, the ingestion beside it may not starve. */
+const SECONDS_MAX = 60;
+const LIMITS: ReadonlyMap<string, string> = new Map([
+  ['max_memory_usage', String(2 * 1024 ** 3)],
+  ['max_temporary_data_on_disk_size_for_query', String(8 * 1024 ** 3)],
+  ['max_query_size', String(1024 ** 2)],
+  ['max_parser_depth', '300'],
+  ['max_subquery_depth', '50'],
+  ['max_ast_depth', '500'],
+  ['max_ast_elements', '20000'],
+  ['max_expanded_ast_elements', '100000'],
+  // Where the process may set it, the scheduler prefers ingestion.
+  ['os_threads_nice_value_query', '10'],
+]);
 /** Settings an analyst's client may send; others are dropped, not refused: clients send many harmless ones. */
-export const ANALYST_SETTINGS: ReadonlySet<string> = new Set([
-  'output_format_json_quote_64bit_integers',
-  'output_format_json_quote_denormals',
-  'output_format_json_quote_decimals',
+const SETTINGS_ALLOWED: ReadonlySet<string> = new Set([
   'date_time_output_format',
   'session_timezone',
   'join_use_nulls',
+  'join_algorithm',
   'max_result_rows',
+  'max_result_bytes',
+  'result_overflow_mode',
+  'max_rows_to_read',
+  'read_overflow_mode',
   'extremes',
+  'limit',
+  'offset',
   'max_threads',
+  'max_block_size',
+  'use_uncompressed_cache',
+  'format_csv_delimiter',
+  'format_csv_null_representation',
+  'format_tsv_null_representation',
+  'prefer_column_name_to_alias',
+  'asterisk_include_alias_columns',
 ]);
-/** Limits of an analyst's statement: a report may be long, the ingestion beside it may not starve. */
-export const ANALYST_LIMITS: ReadonlyMap<string, string> = new Map([
-  ['max_execution_time', '60'],
-  ['max_memory_usage', String(2 * 1024 ** 3)],
-]);
+const OUTPUT_SETTING =
+  /^output_format_(json|csv|tsv|pretty|parquet|arrow|orc|native|binary|bool|decimal|write_statistics|enable_streaming)/;
 
-const TABLE_FUNCTIONS = new Set([
+/** Formats that read a template or schema file of the server. */
+const FORMATS_REFUSED = /^(Template|Protobuf|CapnProto|Avro|MySQLWire|PostgreSQLWire)/i;
+const READING_ROOTS: ReadonlySet<string> = new Set([
+  'SelectWithUnionQuery',
+  'SelectIntersectExceptQuery',
+  'SelectQuery',
+]);
+/** The engine shows the analyst in these only what its grants let it see. */
+const SHOW_ROOTS: ReadonlySet<string> = new Set([
+  'ShowTables',
+  'ShowColumns',
+  'ShowFunctions',
+  'ShowCreateTableQuery',
+  'ShowCreateViewQuery',
+  'ExistsTableQuery',
+  'ExistsViewQuery',
+  'DescribeQuery',
+]);
+const TABLE_FUNCTIONS: ReadonlySet<string> = new Set([
   'numbers',
+  'numbers_mt',
   'zeros',
+  'zeros_mt',
   'generateseries',
   'generate_series',
   'values',
   'view',
+  'null',
 ]);
-const SYSTEM_TABLES = new Set(['system.one', 'system.numbers']);
-/** Functions that reach beyond the rows at hand: files, dictionaries, servers, sleeping, introspection. */
-const REFUSED_FUNCTION =
-  /^(file|url|s3|remote|cluster|mysql|postgresql|mongodb|sqlite|odbc|jdbc|hdfs|azure|deltalake|iceberg|hudi|input|executable|python|merge|mergetree|loop|dictget|dicthas|dictionary|joinget|sleep|catboost|addressto|demangle|getserver|getsetting|getmacro|hostname|fqdn|tcpport|currentuser|user|initial|serveruuid|showcertificate|hascolumnintable|initializeaggregation|evalmlmethod|queryid|currentqueryid|currentroles|filesystem|zookeeper|throwif|runningconcurrency|transactions|buildid|version|ai|llm|jemalloc|format$|structureto|fuzz|generaterandom|null$|system)/i;
+/** What a BI tool asks for before it shows a table. Rows are those of the documented views, or constants of the engine. */
+const SYSTEM_TABLES: ReadonlySet<string> = new Set([
+  'one',
+  'numbers',
+  'numbers_mt',
+  'zeros',
+  'databases',
+  'tables',
+  'columns',
+  'functions',
+  'settings',
+  'formats',
+  'data_type_families',
+  'table_engines',
+  'table_functions',
+  'aggregate_function_combinators',
+  'collations',
+  'keywords',
+  'time_zones',
+]);
 
-function refuse(message: string): EngineFault {
-  return fault(497, 'ACCESS_DENIED', `analyst: ${message}`);
+/** ShowTables and ShowColumns stand for more than their names say in the engine's tree. */
+const SHOW_FORMS = /^(SHOW (FULL )?(TABLES|COLUMNS|FUNCTIONS|CREATE|DATABASES))\b/;
+
+function refuse(message: string): never {
+  throw new RequestFault(497, 'ACCESS_DENIED', `analyst: ${message}`);
 }
 
 interface AstLine {
   readonly depth: number;
-  readonly text: string;
+  readonly kind: string;
+  readonly name: string;
 }
 
 function parseAst(tree: string): AstLine[] {
   return tree
     .split('\n')
     .filter((line) => line.trim() !== '')
-    .map((line) => ({ depth: line.length - line.trimStart().length, text: line.trim() }));
+    .map((line) => {
+      const text = line.trimStart();
+      const [kind = '', name = ''] = text.split(' ');
+      return { depth: line.length - text.length, kind, name };
+    });
 }
 
-/** Names of common table expressions: the tree shows only their uses. They can't hold a dot, so no other database is reached. */
-function namesOfWithClauses(sql: string): Set<string> {
-  const names = [...blankLiterals(sql).matchAll(/\b([A-Za-z_]\w*)\s+AS\s*\(/gi)].map(
-    (match) => match[1] ?? '',
-  );
-  return new Set(/^[\s(]*with\b/i.test(sql) ? names : []);
+/** Any name in a system database, wherever it stands: `x IN system.users` names a table as a plain identifier. */
+function judgeName(name: string): void {
+  const [, database = '', table = ''] =
+    /^`?(system|information_schema)`?\.`?([^`]*)/i.exec(name) ?? [];
+  if (database.toLowerCase() === 'system' && !SYSTEM_TABLES.has(table.split('.')[0] ?? ''))
+    refuse(`table ${name} is not one of the documented views`);
 }
 
-function tableFault(
-  name: string,
-  relations: ReadonlySet<string>,
-  withNames: ReadonlySet<string>,
-): EngineFault | undefined {
-  const plain = name.replaceAll('`', '');
-  if (relations.has(plain) || withNames.has(plain) || SYSTEM_TABLES.has(plain)) return undefined;
-  return refuse(`table ${plain} is not one of the documented views`);
+export interface AnalystDoor {
+  /** The settings a statement of the analyst runs under. */
+  settings(asked: ReadonlyMap<string, string>): ReadonlyMap<string, string>;
+  judgeFormat(format: string): void;
+  /** The statement as the engine reads it. Throws a refusal, or the engine's error for text that does not parse. */
+  admit(sql: string, ask: Ask): Promise<string>;
 }
 
-function lineFault(
-  line: AstLine,
-  parent: string,
-  relations: ReadonlySet<string>,
-  withNames: ReadonlySet<string>,
-): EngineFault | undefined {
-  const [kind = '', name = ''] = line.text.split(' ');
-  if (kind === 'TableIdentifier') return tableFault(name, relations, withNames);
-  if (kind !== 'Function') return undefined;
-  if (parent === 'TableExpression') {
-    return TABLE_FUNCTIONS.has(name.toLowerCase())
-      ? undefined
-      : refuse(`table function ${name} is not allowed`);
-  }
-  return REFUSED_FUNCTION.test(name) ? refuse(`function ${name} is not allowed`) : undefined;
-}
-
-/** `x IN table` names a table as a plain identifier: only documented names or lists may stand there. */
-function inFault(sql: string, relations: ReadonlySet<string>): EngineFault | undefined {
-  for (const match of sql.matchAll(/\bIN\s+([A-Za-z_`"][\w.`"]*)/gi)) {
-    const name = (match[1] ?? '').replaceAll(/[`"]/g, '');
-    if (!relations.has(name) && !/^(tuple|array|select)$/i.test(name))
-      return refuse(`IN ${name} is not a documented view`);
-  }
-  return undefined;
-}
-
-export function createAnalystDoor(engine: Engine, database: string, views: readonly string[]) {
-  const relations = new Set(views.flatMap((view) => [view, `${database}.${view}`]));
-
-  async function judgeShow(sql: string): Promise<EngineFault | undefined> {
-    const plain = sql.trim().replaceAll(/\s+/g, ' ').toLowerCase();
-    if (
-      plain === 'show tables' ||
-      plain === `show tables from ${database}` ||
-      plain === 'show databases'
-    )
-      return undefined;
-    const named = /^(?:describe|desc|show create(?: table| view)?)(?: table)? ([a-z0-9_.`]+)$/.exec(
-      plain,
-    )?.[1];
-    if (named !== undefined) return tableFault(named, relations, new Set());
-    return refuse('this form of SHOW or DESCRIBE is not allowed');
+export function createAnalystDoor(functions: SafeFunctions): AnalystDoor {
+  function judgeLine(line: AstLine, parent: string): void {
+    if (line.kind === 'Set') refuse('SETTINGS in the statement are not allowed');
+    if (line.kind === 'TableIdentifier' || line.kind === 'Identifier') judgeName(line.name);
+    if (line.kind !== 'Function') return;
+    if (parent === 'TableExpression') {
+      if (!TABLE_FUNCTIONS.has(line.name.toLowerCase()))
+        refuse(`table function ${line.name} is not allowed`);
+    } else if (!functions.has(line.name) && !TABLE_FUNCTIONS.has(line.name.toLowerCase())) {
+      refuse(`function ${line.name} is not allowed`);
+    }
   }
 
-  async function judgeSelect(
-    sql: string,
-    options: StatementOptions,
-  ): Promise<EngineFault | undefined> {
-    const tree = parseAst((await engine.query(`EXPLAIN AST ${sql}`, 'TSVRaw', options)).text());
-    const root = tree[0]?.text.split(' ')[0] ?? '';
-    if (root !== 'SelectWithUnionQuery' && root !== 'SelectIntersectExceptQuery')
-      return refuse(`${root} is not allowed`);
-    const withNames = namesOfWithClauses(sql);
+  function judgeTree(tree: readonly AstLine[]): void {
+    const [root] = tree;
+    const explained = root?.kind === 'Explain';
+    const kind = (explained ? tree[1]?.kind : root?.kind) ?? '';
+    if (!READING_ROOTS.has(kind) && (explained || !SHOW_ROOTS.has(kind)))
+      refuse(`only SELECT, SHOW, DESCRIBE and EXPLAIN are allowed, not ${kind}`);
     const parents: string[] = [];
     for (const line of tree) {
-      parents[line.depth] = line.text.split(' ')[0] ?? '';
-      const found = lineFault(line, parents[line.depth - 1] ?? '', relations, withNames);
-      if (found !== undefined) return found;
-      if (line.text === 'Set' || line.text.startsWith('Set '))
-        return refuse('SETTINGS in the statement are not allowed');
+      parents[line.depth] = line.kind;
+      judgeLine(line, parents[line.depth - 1] ?? '');
     }
-    return undefined;
   }
 
-  /** Undefined: admitted. Throws the engine's error for a statement that does not parse. */
-  return async function admit(
-    sql: string,
-    options: StatementOptions,
-  ): Promise<EngineFault | undefined> {
-    const blanked = blankLiterals(sql);
-    if (/\bINTO\s+OUTFILE\b/i.test(blanked)) return refuse('INTO OUTFILE is not allowed');
-    const one = await engine.query(
-      `SELECT formatQuerySingleLineOrNull(${quoteString(sql)}) IS NULL AS bad`,
-      'TSV',
-      options,
-    );
-    const word = /^[\s(]*([a-z]+)/i.exec(blanked)?.[1]?.toLowerCase() ?? '';
-    if (one.text().trim() === '1' && word !== 'explain') {
-      // Let the parser name what is wrong; a stacked statement parses in part, and is refused here.
-      await engine.query(`EXPLAIN AST ${sql}`, 'TSVRaw', options);
-      return refuse('one statement at a time');
-    }
-    const inner =
-      word === 'explain'
-        ? sql.replace(/^\s*explain\s+((ast|syntax|plan|pipeline|estimate|query\s+tree)\s+)?/i, '')
-        : sql;
-    if (/^\s*(show|describe|desc)\b/i.test(inner)) return judgeShow(inner);
-    return inFault(sql, relations) ?? judgeSelect(inner, options);
+  return {
+    settings(asked) {
+      const kept = new Map(
+        [...asked].filter(([name]) => SETTINGS_ALLOWED.has(name) || OUTPUT_SETTING.test(name)),
+      );
+      for (const [name, value] of LIMITS) kept.set(name, value);
+      const seconds = Number(asked.get('max_execution_time') ?? SECONDS_MAX);
+      const limit = seconds > 0 && seconds < SECONDS_MAX ? seconds : SECONDS_MAX;
+      return kept.set('max_execution_time', String(limit));
+    },
+    judgeFormat(format) {
+      if (FORMATS_REFUSED.test(format)) refuse(`format ${format} is not allowed`);
+    },
+    async admit(sql, ask) {
+      const formatted = (await ask(`SELECT formatQuerySingleLine(${quoteString(sql)})`)).trim();
+      if (/\bINTO\s+OUTFILE\b/i.test(blankLiterals(formatted)))
+        refuse('INTO OUTFILE is not allowed');
+      if (/^SHOW\b/.test(formatted) && !SHOW_FORMS.test(formatted))
+        refuse('this form of SHOW is not allowed');
+      judgeTree(parseAst(await ask(`EXPLAIN AST ${formatted}`)));
+      return formatted;
+    },
   };
 }

@@ -7,6 +7,7 @@ import type { ApiContext } from './context.ts';
 import { OPENAPI } from './documents/document.ts';
 import { createApiMetrics } from './metrics.ts';
 import { createErrorHandler, sendNotFound } from './problem.ts';
+import { registerBatchRoutes } from './routes/batches.ts';
 import { registerCatalogueRoutes } from './routes/catalogue.ts';
 import { registerConsole } from './routes/console.ts';
 import { registerExplainRoutes } from './routes/explain.ts';
@@ -70,6 +71,7 @@ export async function createApiServer(context: ApiContext): Promise<FastifyInsta
   registerReportRoutes(app, context);
   registerExplainRoutes(app, context);
   registerTailRoutes(app, context, tail);
+  registerBatchRoutes(app, context);
   registerKeyRoutes(app, context);
   registerCatalogueRoutes(app, context);
   registerPromoCodeBulkRoute(app, context);

@@ -13,7 +13,7 @@ import {
   type CatalogueState,
 } from '../domain/catalogue.ts';
 import type { RedisKeys } from '../redis/keys.ts';
-import { readPublished } from './published.ts';
+import { CATALOGUE_KINDS, readPublished } from './published.ts';
 
 const POLL_MS = 500;
 
@@ -33,15 +33,32 @@ export interface FollowerDeps {
   readonly onChange?: (snapshot: CatalogueSnapshot) => void;
 }
 
+/** What the copy must have to be judged under; it may be of another version of the program, or cut by a crash. */
+function isState(value: unknown): value is CatalogueState {
+  if (typeof value !== 'object' || value === null) return false;
+  const fields: Readonly<Record<string, unknown>> = { ...value };
+  return (
+    typeof fields['version'] === 'number' &&
+    CATALOGUE_KINDS.every((kind) => Array.isArray(fields[kind]))
+  );
+}
+
 function readCopy(file: string, logger: Logger): CatalogueState | undefined {
   try {
-    // Written by this module alone.
-    return JSON.parse(readFileSync(file, 'utf8')) as CatalogueState;
+    const copy: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    if (isState(copy)) return copy;
+    logger.warn({ file }, "the catalogue's copy is none");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT'))
       logger.warn({ error: messageOf(error) }, "the catalogue's copy can't be read");
-    return undefined;
   }
+  return undefined;
+}
+
+/** Whole or not at all, also across a power cut. */
+function writeCopy(file: string, state: CatalogueState): void {
+  writeFileSync(`${file}.new`, JSON.stringify(state), { mode: 0o600, flush: true });
+  renameSync(`${file}.new`, file);
 }
 
 /** Starts following; resolves after the first attempt to read, whether or not Redis answered. */
@@ -49,24 +66,34 @@ export async function createCatalogueFollower(deps: FollowerDeps): Promise<Catal
   const { redis, subscriber, keys, copyFile, logger } = deps;
   const copy = copyFile === undefined ? undefined : readCopy(copyFile, logger);
   let snapshot = createCatalogueSnapshot(copy ?? EMPTY_CATALOGUE);
+  let copiedVersion = snapshot.version;
   let reading: Promise<void> | undefined;
+
+  /** A disk that is full now may have room at the next look. */
+  function keepCopy(): void {
+    if (copyFile === undefined || copiedVersion === snapshot.version) return;
+    try {
+      writeCopy(copyFile, snapshot.state);
+      copiedVersion = snapshot.version;
+    } catch (error) {
+      logger.warn({ error: messageOf(error) }, "the catalogue's copy could not be written");
+    }
+  }
 
   function adopt(state: CatalogueState): void {
     if (state.version <= snapshot.version) return;
     snapshot = createCatalogueSnapshot(state);
-    if (copyFile !== undefined) {
-      writeFileSync(`${copyFile}.new`, JSON.stringify(state), { mode: 0o600 });
-      renameSync(`${copyFile}.new`, copyFile);
-    }
     deps.onChange?.(snapshot);
   }
 
   async function poll(): Promise<void> {
+    keepCopy();
     try {
       const version = Number((await redis.get(keys.catalogueVersion)) ?? 0);
       if (version <= snapshot.version) return;
       const state = await readPublished(redis, keys);
       if (state !== undefined) adopt(state);
+      keepCopy();
     } catch (error) {
       logger.debug(
         { error: messageOf(error) },

@@ -1,7 +1,7 @@
 /** `sluice catalogue apply` and `export`. */
 import { readFileSync } from 'node:fs';
 import { exportCatalogue, mergeFile, parseCatalogueFile } from '../catalogue/file.ts';
-import type { EntityChange } from '../catalogue/store.ts';
+import type { EntityChange } from '../catalogue/diff.ts';
 import type { Config } from '../config.ts';
 import { openInstance } from './instance.ts';
 

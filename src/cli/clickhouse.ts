@@ -1,6 +1,8 @@
 /** `sluice clickhouse`: the embedded ClickHouse. */
 import { join } from 'node:path';
 import { createEmbeddedClickHouse } from '../../clickhouse/embedded/server.ts';
+import { ENGINE_THREADS_MIN } from '../../clickhouse/embedded/threads.ts';
+import { AppError } from '../domain/app-error.ts';
 import type { Config } from '../config.ts';
 import { openSecrets } from '../secrets.ts';
 import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
@@ -19,13 +21,21 @@ const ANALYST_RELATIONS = [
 
 export async function runClickHouse(config: Config): Promise<number> {
   const logger = createLogger(config, 'clickhouse');
+  if (config.threadPoolSize < ENGINE_THREADS_MIN) {
+    throw new AppError(
+      'CONFIG_INVALID',
+      `UV_THREADPOOL_SIZE must be at least ${ENGINE_THREADS_MIN} when the process starts: use the launcher, ./sluice clickhouse`,
+    );
+  }
   const server = await createEmbeddedClickHouse({
     dataDir: join(config.dataDir, 'clickhouse'),
     host: config.host,
     port: config.clickhousePort,
     database: config.clickhouseDatabase,
-    sluicePassword: openSecrets(config).clickhousePassword,
-    analystPassword: config.analystPassword,
+    passwords: {
+      sluice: openSecrets(config).clickhousePassword,
+      analyst: config.analystPassword,
+    },
     analystRelations: ANALYST_RELATIONS,
     logger,
   });

@@ -17,6 +17,7 @@ export async function runEdge(config: Config): Promise<number> {
     spoolBytesMax: config.spoolBytesMax,
     trustedProxies: config.trustedProxies,
     trafficbackUrl: config.trafficbackUrl,
+    adminKey: secrets.adminKey,
     redisUrl: redisUrlOf(config, secrets),
     clickhouse: clickhouseAccessOf(config, secrets),
     reach: openCrashFile(config.crashFile),

@@ -80,6 +80,32 @@ catalogue
   .action(() => run(async (config) => (await import('./catalogue.ts')).runCatalogueExport(config)));
 
 program
+  .command('batch')
+  .argument('<file>', 'CSV with a header, NDJSON or a JSON array of postbacks, plain or gzip')
+  .requiredOption('--advertiser <id>', 'whose offers the postbacks are for', Number)
+  .option(
+    '--key <text>',
+    'idempotency key; without one the same file is one batch, however often it is sent',
+  )
+  .option('--dry-run', 'only check the lines; store nothing')
+  .option('--no-wait', 'do not wait for the verdicts')
+  .description('send a file of postbacks and show what became of its lines')
+  .action(
+    (
+      file: string,
+      options: { advertiser: number; key?: string; dryRun?: boolean; wait: boolean },
+    ) =>
+      run(async (config) =>
+        (await import('./batch.ts')).runBatch(config, {
+          file,
+          advertiser: options.advertiser,
+          key: options.key,
+          dryRun: options.dryRun === true,
+          wait: options.wait,
+        }),
+      ),
+  );
+program
   .command('rebuild')
   .description("make Redis' state anew from ClickHouse: the gate's lanes and the catalogue")
   .action(() => run(async (config) => (await import('./rebuild.ts')).runRebuild(config)));

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { createServer, type Server } from 'node:net';
 import { delimiter, join, resolve } from 'node:path';
 import { Redis } from 'ioredis';
+import { ENGINE_THREADS_MIN } from '../../clickhouse/embedded/threads.ts';
 import { migrate } from '../../clickhouse/migrate.ts';
 import { FIRST_LOGIN } from '../accounts/accounts.ts';
 import { childEnvironment, isLoopbackHost, searchPath, type Config } from '../config.ts';
@@ -189,15 +190,24 @@ export async function runUp(given: Config, options: { readonly demo: boolean }):
       `${name} died (${why}); starting it again. Its log: ${join(logDir, `${name}.log`)}`,
     );
   const script = projectPath('dist', 'src', 'cli', 'main.js');
-  const role = (name: string, args: readonly string[]): Child => {
-    const child = startChild({ name, command: { script, args }, env, logDir, onDeath });
+  const role = (name: string, args: readonly string[], extra: NodeJS.ProcessEnv = {}): Child => {
+    const child = startChild({
+      name,
+      command: { script, args },
+      env: { ...env, ...extra },
+      logDir,
+      onDeath,
+    });
     children.push(child);
     return child;
   };
 
   async function start(): Promise<void> {
     const started: Promise<unknown>[] = [];
-    if (config.clickhouseUrl === null) started.push(role('clickhouse', ['clickhouse']).ready);
+    if (config.clickhouseUrl === null) {
+      const threads = String(Math.max(config.threadPoolSize, ENGINE_THREADS_MIN));
+      started.push(role('clickhouse', ['clickhouse'], { UV_THREADPOOL_SIZE: threads }).ready);
+    }
     if (config.redisUrl === null) {
       const redis = startChild({
         name: 'redis-server',

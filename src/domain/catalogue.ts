@@ -169,6 +169,24 @@ export function createCatalogueSnapshot(state: CatalogueState): CatalogueSnapsho
   };
 }
 
+/** The catalogue as far as one advertiser may see it: their offers and what belongs to those. O(size). */
+export function snapshotOfAdvertiser(
+  snapshot: CatalogueSnapshot,
+  advertiserId: number,
+): CatalogueSnapshot {
+  const { state } = snapshot;
+  const isOwn = (offerId: number): boolean =>
+    snapshot.offer(offerId)?.advertiser_id === advertiserId;
+  return createCatalogueSnapshot({
+    ...state,
+    advertisers: state.advertisers.filter(({ id }) => id === advertiserId),
+    offers: state.offers.filter(({ id }) => isOwn(id)),
+    goals: state.goals.filter(({ offer_id }) => isOwn(offer_id)),
+    deployments: state.deployments.filter(({ offer_id }) => isOwn(offer_id)),
+    promo_codes: state.promo_codes.filter(({ offer_id }) => isOwn(offer_id)),
+  });
+}
+
 /** The state before anything was applied. */
 export const EMPTY_CATALOGUE: CatalogueState = {
   version: 0,

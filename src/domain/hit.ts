@@ -17,6 +17,11 @@ export const ENDPOINTS = [
 export type Endpoint = (typeof ENDPOINTS)[number];
 export type ConversionEndpoint = Exclude<Endpoint, 'click'>;
 
+/** Those below /track/ that exist. */
+export const CONVERSION_ENDPOINTS: readonly ConversionEndpoint[] = ENDPOINTS.filter(
+  (name): name is Exclude<ConversionEndpoint, 'unknown'> => name !== 'click' && name !== 'unknown',
+);
+
 /** How a hit came in; the `channel` column. `postback`: no browser asked; `pixel`: one did. */
 export const CHANNELS = ['postback', 'pixel', 'promo', 'batch', 'replay', 'manual'] as const;
 export type Channel = (typeof CHANNELS)[number];
@@ -64,8 +69,24 @@ export interface ClickHit extends RawHit {
   readonly detail: string;
 }
 
+/** Where a line of a batch file stood. */
+export interface BatchPlace {
+  /** From 1. CSV and NDJSON: the line as an editor counts it, where the record begins; JSON array: the element. */
+  readonly line: number;
+  /** Why the line can't be read; '' when it can. */
+  readonly error: string;
+}
+
 export interface ConversionHit extends RawHit {
   readonly endpoint: ConversionEndpoint;
+  /** Only of hits that came in a batch. */
+  readonly batch?: BatchPlace;
+}
+
+/** The batch that a chunk's hits came in, and the advertiser whose API key brought it: only their offers exist for it. */
+export interface BatchOrigin {
+  readonly batchId: string;
+  readonly advertiserId: number;
 }
 
 export type Hit = ClickHit | ConversionHit;
@@ -76,7 +97,7 @@ export type ChunkKind = (typeof CHUNK_KINDS)[number];
 
 /** What heads a chunk file and its job. */
 export interface ChunkHeader {
-  /** `<edge number>-<opened at ms>-<sequence>-<c|t>`; unique for ever, no colon (BullMQ forbids it in job ids). */
+  /** `<edge number>-<opened at ms>-<sequence>-<c|t>`, or `batch-<batch id>-<number>`; unique for ever, no colon (BullMQ forbids it in job ids). */
   readonly chunkId: string;
   readonly kind: ChunkKind;
   readonly edgeNumber: number;
@@ -84,6 +105,8 @@ export interface ChunkHeader {
   readonly openedAtMs: number;
   /** The catalogue version the edge had; constant within a chunk (a change of catalogue closes the chunk). */
   readonly catalogueVersion: number;
+  /** Only of chunks made of a batch file. */
+  readonly batch?: BatchOrigin;
 }
 
 /** A whole chunk, decoded. `hits.length` is the number of intact records; the job repeats it as `hitCount`. */

@@ -8,7 +8,7 @@ export interface Answer {
   readonly body: string | Buffer;
 }
 
-/** The classical transparent 1×1 GIF, 43 bytes. */
+/** The classical transparent 1×1 GIF, 42 bytes. */
 const GIF = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
 const HTML =
   '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>ok</title></head><body></body></html>';
@@ -86,9 +86,9 @@ export function preflightAnswer(origin: string): Answer {
   };
 }
 
-export function methodAnswer(method: string): Answer {
+export function methodAnswer(method: string, allowed = 'GET, HEAD, POST, OPTIONS'): Answer {
   return jsonAnswer('405 Method Not Allowed', { error: `${method.slice(0, 20)} is not allowed` }, [
-    ['Allow', 'GET, HEAD, POST, OPTIONS'],
+    ['Allow', allowed],
   ]);
 }
 

@@ -10,7 +10,7 @@ export interface Client {
   readonly https: boolean;
 }
 
-export type ClientReader = (request: EdgeRequest) => Client;
+export type ClientReader = (request: Omit<EdgeRequest, 'body'>) => Client;
 
 /** X-Forwarded-For is read from the right: the first address that is no trusted proxy is the client. */
 export function createClientReader(trustedProxies: readonly string[]): ClientReader {

@@ -47,6 +47,8 @@ export interface EdgeGauges {
   readonly catalogueVersion: () => number;
   readonly redisReachable: () => boolean;
   readonly clickhouseReachable: () => boolean;
+  readonly batches: () => number;
+  readonly batchBytes: () => number;
 }
 
 const GAUGES: readonly (readonly [name: string, help: string, gauge: keyof EdgeGauges])[] = [
@@ -60,6 +62,8 @@ const GAUGES: readonly (readonly [name: string, help: string, gauge: keyof EdgeG
   ['quarantined_total', 'Damaged stretches moved to quarantine since the start', 'quarantined'],
   ['torn_tails_total', 'Interrupted writes cut at recovery since the start', 'tornTails'],
   ['catalogue_version', 'Catalogue version in force at this edge', 'catalogueVersion'],
+  ['batches', 'Batches whose lines are not all judged yet', 'batches'],
+  ['batch_bytes', 'Bytes of their chunks that wait in the spool', 'batchBytes'],
   ['redis_reachable', '1 while the connection to Redis stands', 'redisReachable'],
   ['clickhouse_reachable', '1 when the last look at ClickHouse succeeded', 'clickhouseReachable'],
 ];

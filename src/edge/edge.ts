@@ -20,7 +20,7 @@ import { receiveClick, type ClickDeps } from './click.ts';
 import { receiveConversion } from './conversion.ts';
 import type { EdgeCounters } from './counters.ts';
 import { createTickStore } from './tick-store.ts';
-import type { EdgeRequest, Respond } from './uws-adapter.ts';
+import { UPLOAD_PATH, type EdgeRequest, type Respond } from './uws-adapter.ts';
 
 export interface EdgeDeps extends Omit<ClickDeps, 'codecOf'> {
   readonly snapshot: () => CatalogueSnapshot;
@@ -74,10 +74,13 @@ export function createEdge(deps: EdgeDeps): Edge {
 
   /** Why the request is no hit, or undefined. */
   function refusalOf(
-    { method, origin }: EdgeRequest,
+    { method, origin, path }: EdgeRequest,
     version: number,
   ): { readonly reason: string; readonly answer: Answer } | undefined {
     if (method === 'OPTIONS') return { reason: 'preflight', answer: preflightAnswer(origin) };
+    // Uploads by POST do not come this way.
+    if (path === UPLOAD_PATH)
+      return { reason: 'method', answer: methodAnswer(method, 'POST, OPTIONS') };
     if (!METHODS.has(method)) return { reason: 'method', answer: methodAnswer(method) };
     if (version === 0)
       return { reason: 'no_catalogue', answer: notStoredAnswer('no catalogue is known yet') };

@@ -5,6 +5,8 @@
 import { existsSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
+import { foldersWithBatches, hasBatches, removeParts } from '../batch/batch-folder.ts';
+import type { BatchProcess } from '../batch/batch-process.ts';
 import { messageOf } from '../domain/app-error.ts';
 import type { RedisKeys } from '../redis/keys.ts';
 import type { ChunkWriter } from '../spool/chunk-writer.ts';
@@ -34,14 +36,17 @@ export function createFolders(deps: {
   readonly logger: Logger;
   readonly confirmer: () => Confirmer;
   readonly writer: () => ChunkWriter;
+  readonly batches: Pick<BatchProcess, 'adopt' | 'release'>;
 }): Folders {
   const { own, redis, keys, clock, logger } = deps;
   const folders = new Map<number, SpoolFolder>([[own.edgeNumber, own]]);
+  /** Folders whose every chunk is known. Before that a mark could pass a click that was not found yet. */
+  const recovered = new Set<number>();
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
 
   async function publishMarks(): Promise<void> {
-    for (const edgeNumber of folders.keys()) {
+    for (const edgeNumber of recovered) {
       const candidates = [
         deps.confirmer().oldestClickChunkMs(edgeNumber),
         edgeNumber === own.edgeNumber ? deps.writer().oldestOpenClickMs() : undefined,
@@ -57,13 +62,19 @@ export function createFolders(deps: {
       // An edge that adopts a large folder goes on answering.
       await new Promise((resolve) => setImmediate(resolve));
     }
+    removeParts(folder.dir);
+    if (hasBatches(folder.dir)) deps.batches.adopt(folder.dir);
+    recovered.add(folder.edgeNumber);
   }
 
   async function releaseEmptied(): Promise<void> {
     for (const [edgeNumber, folder] of folders) {
       if (folder === own || deps.confirmer().hasChunksOf(edgeNumber)) continue;
+      if (hasBatches(folder.dir)) continue;
       await publishMarks().catch(() => undefined);
       folders.delete(edgeNumber);
+      deps.batches.release(folder.dir);
+      recovered.delete(edgeNumber);
       await folder.release();
     }
   }
@@ -71,7 +82,8 @@ export function createFolders(deps: {
   async function adopt(): Promise<void> {
     await releaseEmptied();
     if (!existsSync(deps.spoolDir)) return;
-    for (const edgeNumber of foldersWithChunks(deps.spoolDir)) {
+    const left = [...foldersWithChunks(deps.spoolDir), ...foldersWithBatches(deps.spoolDir)];
+    for (const edgeNumber of new Set(left)) {
       if (folders.has(edgeNumber)) continue;
       const folder = await claimFolder(deps.spoolDir, edgeNumber);
       if (folder === undefined) continue;

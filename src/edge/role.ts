@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { createClickHouse, type ClickHouseSettings } from '../../clickhouse/client.ts';
+import { createBatchProcess } from '../batch/batch-process.ts';
 import { createCatalogueFollower } from '../catalogue/follower.ts';
 import { messageOf } from '../domain/app-error.ts';
 import { reachNothing, type Reach } from '../domain/crash-points.ts';
@@ -20,6 +21,7 @@ import { createConfirmer, type Confirmer } from '../spool/confirmer.ts';
 import { claimFirstFolder } from '../spool/folder.ts';
 import type { Recovery } from '../spool/recover.ts';
 import { refusalAnswer } from './answers.ts';
+import { createBatchUploads } from './batch-upload.ts';
 import { createClientReader } from './client.ts';
 import { createEdgeCounters, createEdgeRegistry, type EdgeCounters } from './counters.ts';
 import { createEdge } from './edge.ts';
@@ -36,6 +38,8 @@ export interface EdgeRoleOptions {
   readonly spoolBytesMax: number;
   readonly trustedProxies: readonly string[];
   readonly trafficbackUrl: string | null;
+  /** May upload batches for any advertiser. */
+  readonly adminKey: string;
   readonly redisUrl: string;
   readonly clickhouse: ClickHouseSettings;
   readonly reach?: Reach;
@@ -130,6 +134,17 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
   const follower = await createCatalogueFollower({ redis, subscriber, keys, copyFile, logger });
   const producer = createChunkProducer(redis, keys.queuePrefix);
 
+  const batches = createBatchProcess(
+    {
+      redisUrl: options.redisUrl,
+      clickhouse: options.clickhouse,
+      sync: options.sync,
+      quarantineDir: recovery.quarantineDir,
+      logLevel: logger.level,
+    },
+    logger,
+  );
+
   const folders = createFolders({
     spoolDir,
     own,
@@ -141,6 +156,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     // The three refer to each other: marks follow from chunks, and a round of the confirmer publishes marks.
     confirmer: () => confirmer,
     writer: () => writer,
+    batches,
   });
   const confirmer = createConfirmer({
     clickhouse,
@@ -151,13 +167,15 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     logger,
     onRound: () => folders.publishMarks(),
   });
-  const bytesFree = (): number => options.spoolBytesMax - confirmer.outstandingBytes;
+  const bytesFree = (): number =>
+    options.spoolBytesMax - confirmer.outstandingBytes - batches.bytes;
   const writer = createChunkWriter({
     dir: own.dir,
     edgeNumber: own.edgeNumber,
     sync: options.sync,
     clock,
     bytesFree,
+    outstanding: () => confirmer.outstanding,
     onClosed: ({ header, hitCount, records, bytes }) => {
       const file = join(own.dir, `${header.chunkId}.ready`);
       confirmer.add(file, header, hitCount, bytes, { header, hitCount, records });
@@ -176,14 +194,18 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     catalogueVersion: () => follower.snapshot().version,
     redisReachable: () => redis.status === 'ready',
     clickhouseReachable: () => confirmer.clickhouseReachable,
+    batches: () => batches.unfinished,
+    batchBytes: () => batches.bytes,
   });
+  const hitIds = createHitIds(clock);
+  const clientOf = createClientReader(options.trustedProxies);
   const edge = createEdge({
     snapshot: () => follower.snapshot(),
     writer,
     clickClock: createClickClock(own.dir, clock),
-    hitIds: createHitIds(clock),
+    hitIds,
     edgeNumber: own.edgeNumber,
-    clientOf: createClientReader(options.trustedProxies),
+    clientOf,
     trafficbackUrl: options.trafficbackUrl,
     clock,
     counters,
@@ -197,8 +219,23 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
       ],
     }),
   });
+  const uploads = createBatchUploads({
+    edgeDir: own.dir,
+    edgeNumber: own.edgeNumber,
+    batches,
+    adminKey: options.adminKey,
+    snapshot: () => follower.snapshot(),
+    hitIds,
+    clientOf,
+    spoolBytes: () => confirmer.outstandingBytes,
+    spoolBytesMax: options.spoolBytesMax,
+    clock,
+    counters,
+    logger,
+  });
   const front = await listen(options.host, options.port, {
     handle: (request, respond) => edge.handle(request, respond),
+    upload: (request, body, respond) => uploads.upload(request, body, respond),
     refused(reason) {
       counters.refuse(reason, 1);
       return reason === 'aborted' ? undefined : refusalAnswer(reason);
@@ -222,6 +259,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
       for (const timer of timers) clearInterval(timer);
       writer.closeDue(true);
       confirmer.close();
+      await batches.close();
       follower.close();
       await folders.close();
       await producer.close().catch(() => undefined);

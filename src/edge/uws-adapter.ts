@@ -37,9 +37,28 @@ export interface EdgeRequest {
 /** Sends the answer if the client is still there. Call once, at any later time. */
 export type Respond = (answer: Answer) => void;
 
+/** A request whose body is taken piece by piece. */
+export interface UploadRequest extends Omit<EdgeRequest, 'body'> {
+  readonly authorization: string;
+  readonly idempotencyKey: string;
+  /** As announced, or undefined. */
+  readonly contentLength: number | undefined;
+}
+
+/** The body of an upload as it arrives. Call `take` before the handler returns. */
+export interface UploadBody {
+  /** `bytes` is a copy. `onAborted`: the client is gone before its body was whole, or before it was answered. */
+  take(onBytes: (bytes: Buffer, isLast: boolean) => void, onAborted: () => void): void;
+  /** Stops the sender until `resume`. Both do nothing once the client is gone or answered. */
+  pause(): void;
+  resume(): void;
+}
+
 export interface EdgeHandlers {
   /** A whole request. */
   handle(request: EdgeRequest, respond: Respond): void;
+  /** A request to the path of uploads, whose body is still to come. */
+  upload(request: UploadRequest, body: UploadBody, respond: Respond): void;
   /** A request refused here; `reason` is a metric label. */
   refused(reason: 'headers_too_large' | 'body_too_large' | 'aborted'): Answer | undefined;
 }
@@ -53,6 +72,8 @@ export interface UwsFront {
 }
 
 const NO_BODY = Buffer.alloc(0);
+/** Its body is a file: streamed, and without the limit of other bodies. */
+export const UPLOAD_PATH = '/track/batch';
 
 interface CopiedHeaders {
   readonly bytes: number;
@@ -65,9 +86,10 @@ function copyHeaders(request: HttpRequest): CopiedHeaders {
   request.forEach((name, value) => {
     bytes += name.length + value.length + 4;
     const before = values[name];
-    // Several X-Forwarded-For or Cookie lines are one list.
+    // Several lines of a forwarding header or of Cookie are one list.
     if (before === undefined) values[name] = value;
-    else if (name === 'x-forwarded-for') values[name] = `${before}, ${value}`;
+    else if (name === 'x-forwarded-for' || name === 'x-forwarded-proto')
+      values[name] = `${before}, ${value}`;
     else if (name === 'cookie') values[name] = `${before}; ${value}`;
   });
   return { bytes, values };
@@ -129,22 +151,58 @@ function copyRequest(
   };
 }
 
+function numberOf(text: string): number | undefined {
+  return /^[0-9]{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+/** Hands the body over piece by piece; knows when the response may no longer be touched. */
+function streamBody(
+  response: HttpResponse,
+  isOver: () => boolean,
+  onAbort: (listener: () => void) => void,
+): UploadBody {
+  let paused = false;
+  return {
+    take(onBytes, onAborted) {
+      onAbort(onAborted);
+      response.onData((chunk, isLast) => {
+        // The chunk's memory is gone when this callback ends.
+        if (!isOver()) onBytes(Buffer.from(Buffer.from(chunk)), isLast);
+      });
+    },
+    pause() {
+      if (paused || isOver()) return;
+      paused = true;
+      response.pause();
+    },
+    resume() {
+      if (!paused || isOver()) return;
+      paused = false;
+      response.resume();
+    },
+  };
+}
+
 /** Listens; rejects when the port can't be had. Several processes may listen on one port. */
 export function listen(host: string, port: number, handlers: EdgeHandlers): Promise<UwsFront> {
   const app = uWS.App();
   let closing = false;
   app.any('/*', (response, request) => {
     let aborted = false;
+    let answered = false;
     // From then on the request is stored or refused whether the client is still there or not.
     let handled = false;
+    let onUploadAborted: (() => void) | undefined;
     response.onAborted(() => {
       aborted = true;
-      if (!handled) handlers.refused('aborted');
+      if (onUploadAborted !== undefined) onUploadAborted();
+      else if (!handled) handlers.refused('aborted');
     });
     const headers = copyHeaders(request);
     const copied = copyRequest(request, response, headers);
     const respond: Respond = (answer) => {
       if (!aborted) send(response, answer, copied.method === 'HEAD', closing);
+      answered = true;
     };
     if (headers.bytes + copied.path.length + copied.query.length > HEAD_BYTES_MAX) {
       const answer = handlers.refused('headers_too_large');
@@ -155,6 +213,25 @@ export function listen(host: string, port: number, handlers: EdgeHandlers): Prom
     if (copied.method === 'GET' || copied.method === 'HEAD') {
       handled = true;
       handlers.handle({ ...copied, body: NO_BODY }, respond);
+      return;
+    }
+    if (copied.method === 'POST' && copied.path === UPLOAD_PATH) {
+      handled = true;
+      const upload = {
+        ...copied,
+        authorization: headers.values['authorization'] ?? '',
+        idempotencyKey: headers.values['idempotency-key'] ?? '',
+        contentLength: numberOf(headers.values['content-length'] ?? ''),
+      };
+      const isOver = (): boolean => aborted || answered;
+      const body = streamBody(response, isOver, (listener) => {
+        onUploadAborted = listener;
+      });
+      handlers.upload(upload, body, (answer) => {
+        // A connection that stays paused would never bring its next request.
+        body.resume();
+        respond(answer);
+      });
       return;
     }
     readBody(

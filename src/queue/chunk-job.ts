@@ -6,6 +6,7 @@ import { AppError } from '../domain/app-error.ts';
 import {
   CHUNK_KINDS,
   ENDPOINTS,
+  type BatchOrigin,
   type Chunk,
   type ChunkHeader,
   type ChunkKind,
@@ -20,8 +21,12 @@ export interface ChunkJob {
   readonly records: string;
 }
 
-/** Clicks go first: they have a queue of their own. */
-export function queueNameOf(kind: ChunkKind): string {
+/** Clicks go first: they have a queue of their own. So have batches, which must not stand before live calls. */
+export const QUEUE_NAMES = ['clicks', 'conversions', 'batches'] as const;
+export type QueueName = (typeof QUEUE_NAMES)[number];
+
+/** The queue of live chunks of a kind. */
+export function queueNameOf(kind: ChunkKind): QueueName {
   return kind;
 }
 
@@ -45,12 +50,16 @@ function unescape(text: string): string {
 /** One record, without a line end. */
 export function encodeHit(hit: Hit): string {
   const common = `${hit.hitId}\t${hit.receivedAtMs}\t${hit.endpoint}\t${escape(hit.method)}\t${escape(hit.path)}\t${escape(hit.query)}\t${escape(hit.body)}\t${hit.bodyIsBase64 ? 1 : 0}\t${escape(hit.contentType)}\t${escape(hit.cookies)}\t${hit.ip}\t${escape(hit.userAgent)}\t${escape(hit.referer)}\t${hit.fromBrowser ? 1 : 0}`;
-  if (hit.endpoint !== 'click') return common;
+  if (hit.endpoint !== 'click') {
+    const { batch } = hit;
+    return batch === undefined ? common : `${common}\t${batch.line}\t${escape(batch.error)}`;
+  }
   return `${common}\t${hit.clickId}\t${hit.offerId}\t${hit.affiliateId}\t${hit.advertiserId}\t${hit.verdictCode}\t${escape(hit.detail)}`;
 }
 
 const COMMON_FIELDS = 14;
 const CLICK_FIELDS = 20;
+const BATCH_FIELDS = 16;
 
 function unreadable(reason: string): never {
   throw new AppError('CHUNK_UNREADABLE', reason);
@@ -61,9 +70,12 @@ export function decodeHit(line: string): Hit {
   const fields = line.split('\t');
   const text = (index: number): string => unescape(fields[index] ?? '');
   const endpoint = ENDPOINTS.find((name) => name === fields[2]);
+  const ofBatch = fields.length === BATCH_FIELDS;
   if (
     endpoint === undefined ||
-    fields.length !== (endpoint === 'click' ? CLICK_FIELDS : COMMON_FIELDS)
+    (endpoint === 'click'
+      ? fields.length !== CLICK_FIELDS
+      : fields.length !== COMMON_FIELDS && !ofBatch)
   ) {
     unreadable(`a record of ${fields.length} fields for endpoint ${String(fields[2])}`);
   }
@@ -82,7 +94,13 @@ export function decodeHit(line: string): Hit {
     referer: text(12),
     fromBrowser: fields[13] === '1',
   };
-  if (endpoint !== 'click') return { ...raw, endpoint: endpoint satisfies ConversionEndpoint };
+  if (endpoint !== 'click') {
+    return {
+      ...raw,
+      endpoint: endpoint satisfies ConversionEndpoint,
+      ...(ofBatch && { batch: { line: Number(fields[14]), error: text(15) } }),
+    };
+  }
   return {
     ...raw,
     endpoint,
@@ -95,10 +113,19 @@ export function decodeHit(line: string): Hit {
   };
 }
 
+function parseBatch(chunkId: string, value: unknown): BatchOrigin {
+  if (typeof value === 'object' && value !== null) {
+    const { batchId, advertiserId } = value as Record<string, unknown>;
+    if (typeof batchId === 'string' && typeof advertiserId === 'number')
+      return { batchId, advertiserId };
+  }
+  return unreadable(`the header of chunk ${chunkId} names no batch and advertiser`);
+}
+
 /** The header of a job or a chunk file; throws CHUNK_UNREADABLE for anything else. */
 export function parseHeader(value: unknown): ChunkHeader {
   if (typeof value !== 'object' || value === null) unreadable('a chunk without a header');
-  const { chunkId, kind, edgeNumber, openedAtMs, catalogueVersion } = value as Record<
+  const { chunkId, kind, edgeNumber, openedAtMs, catalogueVersion, batch } = value as Record<
     string,
     unknown
   >;
@@ -112,7 +139,8 @@ export function parseHeader(value: unknown): ChunkHeader {
   ) {
     unreadable(`the header of chunk ${chunkId} lacks numbers`);
   }
-  return { chunkId, kind: knownKind, edgeNumber, openedAtMs, catalogueVersion };
+  const header = { chunkId, kind: knownKind, edgeNumber, openedAtMs, catalogueVersion };
+  return batch === undefined ? header : { ...header, batch: parseBatch(chunkId, batch) };
 }
 
 /** Decodes a job's data; throws CHUNK_UNREADABLE. The edge still has the file: an unreadable job loses nothing. */

@@ -1,8 +1,8 @@
 /** Puts chunks into BullMQ. Never waits for Redis to come back: a failure is the caller's to repeat, the spool has the chunk. */
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { CHUNK_KINDS, type ChunkKind } from '../domain/hit.ts';
-import { queueNameOf, type ChunkJob } from './chunk-job.ts';
+import type { ChunkKind } from '../domain/hit.ts';
+import { QUEUE_NAMES, queueNameOf, type ChunkJob, type QueueName } from './chunk-job.ts';
 
 export interface ChunkProducer {
   /** Adds the job unless one with the chunk's id is live. Rejects when Redis does not take it. */
@@ -20,27 +20,30 @@ export interface ChunkProducer {
 /** The event stream is for debugging only: a few thousand entries. */
 const EVENTS_MAX = 1_000;
 
-export function createChunkProducer(redis: Redis, prefix: string): ChunkProducer {
+/** A producer of live chunks, or with `only` of that queue's. */
+export function createChunkProducer(redis: Redis, prefix: string, only?: QueueName): ChunkProducer {
   const queues = new Map(
-    CHUNK_KINDS.map((kind) => [
-      kind,
-      new Queue<ChunkJob>(queueNameOf(kind), {
-        connection: redis,
-        prefix,
-        skipVersionCheck: true,
-        skipWaitingForReady: true,
-        streams: { events: { maxLen: EVENTS_MAX } },
-        // A finished job must go: BullMQ ignores an add whose id it still holds.
-        defaultJobOptions: { removeOnComplete: true, removeOnFail: true, attempts: 1_000_000 },
-      }),
-    ]),
+    QUEUE_NAMES.filter((name) => (only === undefined ? name !== 'batches' : name === only)).map(
+      (name) => [
+        name,
+        new Queue<ChunkJob>(name, {
+          connection: redis,
+          prefix,
+          skipVersionCheck: true,
+          skipWaitingForReady: true,
+          streams: { events: { maxLen: EVENTS_MAX } },
+          // A finished job must go: BullMQ ignores an add whose id it still holds.
+          defaultJobOptions: { removeOnComplete: true, removeOnFail: true, attempts: 1_000_000 },
+        }),
+      ],
+    ),
   );
   for (const queue of queues.values()) {
     // The connection's own listener logs outages; BullMQ repeats them here.
     queue.on('error', () => undefined);
   }
   const queueOf = (kind: ChunkKind): Queue<ChunkJob> => {
-    const queue = queues.get(kind);
+    const queue = queues.get(only ?? queueNameOf(kind));
     if (queue === undefined) throw new Error(`no queue for ${kind}`);
     return queue;
   };

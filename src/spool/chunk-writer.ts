@@ -25,6 +25,9 @@ const CHUNK_HITS_MAX = 1_000;
 const CHUNK_BYTES_MAX = 512 * 1024;
 /** At ordinary load a hit waits this long for company before it is queued. */
 const CHUNK_AGE_MAX_MS = 60;
+/** While this many chunks are on their way, larger chunks cost less than the wait: what is behind can't keep up anyway. */
+const BACKLOG_CHUNKS = 64;
+const CHUNK_AGE_BACKLOG_MS = 500;
 
 export interface ClosedChunk {
   readonly header: ChunkHeader;
@@ -40,6 +43,8 @@ export interface ChunkWriterOptions {
   readonly clock: () => number;
   /** Bytes the spool may still take; checked before each write. */
   readonly bytesFree: () => number;
+  /** Closed chunks that ClickHouse does not have yet. */
+  readonly outstanding: () => number;
   readonly onClosed: (chunk: ClosedChunk) => void;
   /** A failed fsync: what the kernel holds is unknown, so the process must end. */
   readonly onSyncFailure: (error: Error) => void;
@@ -135,10 +140,12 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
   }
 
   function isDue(chunk: OpenChunk): boolean {
+    const ageMaxMs =
+      options.outstanding() < BACKLOG_CHUNKS ? CHUNK_AGE_MAX_MS : CHUNK_AGE_BACKLOG_MS;
     return (
       chunk.records.length >= CHUNK_HITS_MAX ||
       chunk.bytes >= CHUNK_BYTES_MAX ||
-      options.clock() - chunk.header.openedAtMs >= CHUNK_AGE_MAX_MS
+      options.clock() - chunk.header.openedAtMs >= ageMaxMs
     );
   }
 

@@ -57,7 +57,7 @@ export interface ConfirmerDeps {
   readonly producer: ChunkProducer;
   readonly recovery: Recovery;
   readonly clock: () => number;
-  readonly reach: Reach;
+  readonly reach?: Reach;
   readonly logger: Logger;
   readonly onRound?: () => Promise<void>;
 }
@@ -87,7 +87,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
   ): Promise<void> {
     try {
       await deps.producer[how](job);
-      deps.reach('enqueued');
+      deps.reach?.('enqueued');
       chunk.queued = true;
     } catch (error) {
       chunk.queued = false;
@@ -122,7 +122,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     const stored = new Map(rows.map((row) => [row.chunk_id, row.stored]));
     for (const chunk of asked) {
       if ((stored.get(chunk.header.chunkId) ?? 0) >= chunk.hitCount) {
-        deps.reach('confirmed');
+        deps.reach?.('confirmed');
         rmSync(chunk.file, { force: true });
         forget(chunk);
       } else {

@@ -88,10 +88,11 @@ export function readChunk(file: string, recovery: Recovery): SpooledChunk | unde
     return undefined;
   }
   cutTornTail(file, bytes, decoded.tornBytes, recovery);
-  const records = decoded.records.filter(isRecord);
-  const strange = decoded.records
-    .filter((line) => !isRecord(line))
-    .map((line) => Buffer.from(line));
+  const records: string[] = [];
+  const strange: Buffer[] = [];
+  for (const line of decoded.records)
+    if (isRecord(line)) records.push(line);
+    else strange.push(Buffer.from(line));
   for (const [index, part] of [...decoded.damaged, ...strange].entries())
     quarantine(recovery, `${name}.${index}`, part);
   if (records.length === 0) {

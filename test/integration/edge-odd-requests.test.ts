@@ -144,6 +144,7 @@ test(`${REQUESTS} odd requests (seed ${SEED}) end as a stored hit or a counted r
     spoolBytesMax: 1e9,
     trustedProxies: ['127.0.0.0/8'],
     trafficbackUrl: null,
+    adminKey: '',
     redisUrl: 'redis://127.0.0.1:1',
     clickhouse: { url: 'http://127.0.0.1:1', user: 'x', password: '', database: 'x' },
     logger: pino({ level: 'silent' }),

@@ -18,6 +18,8 @@ export interface Answer {
 
 export interface ApiClient {
   readonly key: string;
+  /** The whole URL of a path, for clients of another kind. */
+  urlOf(path: string): string;
   get(path: string): Promise<Answer>;
   send(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<Answer>;
 }
@@ -39,9 +41,10 @@ function checkProblem(answer: Answer): void {
   });
 }
 
-export function createApiClient(sluice: RunningSluice, key: string): ApiClient {
+export function createApiClient(sluice: Pick<RunningSluice, 'apiUrl'>, key: string): ApiClient {
+  const urlOf = (path: string): string => `${sluice.apiUrl}/api/v1${path}`;
   async function ask(path: string, init: RequestInit): Promise<Answer> {
-    const response = await fetch(`${sluice.apiUrl}/api/v1${path}`, {
+    const response = await fetch(urlOf(path), {
       ...init,
       headers: {
         ...(key !== '' && { authorization: `Bearer ${key}` }),
@@ -66,6 +69,7 @@ export function createApiClient(sluice: RunningSluice, key: string): ApiClient {
   }
   return {
     key,
+    urlOf,
     get: (path) => ask(path, {}),
     send: (method, path, body) =>
       ask(path, { method, ...(body !== undefined && { body: JSON.stringify(body) }) }),
@@ -84,7 +88,10 @@ export async function createKey(
 }
 
 /** A click, and its id. */
-export async function sendClick(sluice: RunningSluice, query: string): Promise<string> {
+export async function sendClick(
+  sluice: Pick<RunningSluice, 'edgeUrl'>,
+  query: string,
+): Promise<string> {
   const response = await fetch(`${sluice.edgeUrl}/click?${query}&return=click_id`);
   expect(response.status, query).toBe(200);
   return ((await response.json()) as { click_id: string }).click_id;
@@ -92,7 +99,7 @@ export async function sendClick(sluice: RunningSluice, query: string): Promise<s
 
 /** A conversion call; resolves with its row of `postbacks` once it is judged. */
 export async function sendCall(
-  sluice: RunningSluice,
+  sluice: Pick<RunningSluice, 'edgeUrl'>,
   manager: ApiClient,
   path: string,
 ): Promise<Row> {

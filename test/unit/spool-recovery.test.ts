@@ -54,6 +54,7 @@ function writer(bytesFree = (): number => 1e9, closed: ClosedChunk[] = []) {
     sync: 'disk',
     clock: () => 5_000,
     bytesFree,
+    outstanding: () => 0,
     onClosed: (chunk) => closed.push(chunk),
     onSyncFailure(error) {
       throw error;
@@ -159,4 +160,30 @@ test('a folder has one owner until it is released', async () => {
   const second = await claimFolder(dir, 3);
   expect(second?.edgeNumber).toBe(3);
   await second?.release();
+});
+
+test('a chunk closes early at ordinary load, and grows while much is on its way', () => {
+  let now = 5_000;
+  let outstanding = 0;
+  const closed: ClosedChunk[] = [];
+  const spool = createChunkWriter({
+    dir,
+    edgeNumber: 0,
+    sync: 'os',
+    clock: () => now,
+    bytesFree: () => 1e9,
+    outstanding: () => outstanding,
+    onClosed: (chunk) => closed.push(chunk),
+    onSyncFailure(error) {
+      throw error;
+    },
+  });
+  spool.append('conversions', RECORDS.slice(0, 1), from(5_000));
+  now = 5_100;
+  outstanding = 1_000;
+  spool.closeDue();
+  expect(closed).toHaveLength(0);
+  outstanding = 3;
+  spool.closeDue();
+  expect(closed).toHaveLength(1);
 });

@@ -1,15 +1,20 @@
--- judge: says what would become of each request of a block, in order. Reads only.
--- Conflicts inside the block are settled by an overlay: a request sees what earlier ones of its block would claim.
+-- judge: says what would become of each request of a block, in order. Reads only: each field once, many by one command.
+-- Conflicts inside the block are settled in what was read: a request sees what earlier ones of its block would claim.
 --
 -- KEYS[1]  meta of the lane (hash: applied, sig:<offer>)
--- KEYS[2…] state keys named by index in the requests
+-- KEYS[2…] state keys
 -- ARGV[1]  the position the caller believes is applied
 -- ARGV[2]  JSON {offer id → rule signature} of every offer in the block
--- ARGV[3]  JSON array of requests:
---          {mode, hit, target, clicks key, click, once, orders key, order, unique order, ips key, ip field or '',
---           tracks key, track, unique track, caps key, [[field, limit], …], target is of this block}
+-- ARGV[3]  JSON [groups, cap sets, requests]; a field is named by its index in ARGV, 0: not asked
+--          groups: flat list of key index, first and last field
+--          cap sets: each a flat list of field, limit (-1: none)
+--          requests: flat list, eight numbers each: mode (0 create, 1 change, 2 change or create),
+--            target (0 none, -1 stored, -2 of this block but rejected before the gate, n: request n of this block),
+--            click, once (0, 1), order, address, track (-1: asked for and missing), cap set
+-- ARGV[4…] fields
 -- Reply    {'position', applied or -1} | {'stale', offer id} | {'ok', JSON array of answers}
---          answer: [0] accepted | [1, transaction] changed | [119] | [101|102|103|122, blocking] | [107, cap index, blocking]
+--          answer: 0 accepted | [1] or [1, transaction] changed | [119] | [101|102|103|122, blocking] | [107, cap index, blocking]
+--          a number in place of a transaction is a request of this block
 
 local meta = KEYS[1]
 local applied = redis.call('HGET', meta, 'applied')
@@ -21,97 +26,98 @@ for offer, signature in pairs(cjson.decode(ARGV[2])) do
   if held and held ~= signature then return {'stale', offer} end
 end
 
-local overlay = {}
-local accepted = {}
+local plan = cjson.decode(ARGV[3])
+local groups, cap_sets, requests = plan[1], plan[2], plan[3]
 
-local function read(index, field)
-  local claims = overlay[index]
-  if claims and claims[field] then return claims[field] end
-  return redis.call('HGET', KEYS[index], field) or nil
-end
-
-local function claim(index, field, value)
-  local claims = overlay[index]
-  if not claims then
-    claims = {}
-    overlay[index] = claims
+-- Field → transaction that holds it, or the number of the request that would; false: free.
+local state = {}
+-- unpack() is bounded by Lua's stack.
+local FIELDS_A_CALL = 2000
+for g = 1, #groups, 3 do
+  local key, to = KEYS[groups[g]], groups[g + 2]
+  for from = groups[g + 1], to, FIELDS_A_CALL do
+    local values = redis.call('HMGET', key, unpack(ARGV, from, math.min(to, from + FIELDS_A_CALL - 1)))
+    for index = 1, #values do state[from + index - 1] = values[index] end
   end
-  claims[field] = value
 end
 
--- 'first' or 'first|last' → first, last
-local function ends(value)
+-- Of clicks: the last claim within this block. Of counters: their count, once it was read.
+local last_claim, counts, accepted = {}, {}, {}
+
+-- 'first' or 'first|last' → first
+local function first_of(value)
+  if type(value) == 'number' then return value end
   local bar = string.find(value, '|', 1, true)
-  if not bar then return value, value end
-  return string.sub(value, 1, bar - 1), string.sub(value, bar + 1)
+  return bar and string.sub(value, 1, bar - 1) or value
 end
 
--- 'count|last' → count, last
-local function tally(value)
+local function last_of(click)
+  local claimed = last_claim[click]
+  if claimed then return claimed end
+  local value = state[click]
   local bar = string.find(value, '|', 1, true)
-  return tonumber(string.sub(value, 1, bar - 1)), string.sub(value, bar + 1)
+  return bar and string.sub(value, bar + 1) or value
 end
 
-local function decide(r)
-  local mode, hit, target = r[1], r[2], r[3]
-  local clicks, click, once = r[4], r[5], r[6]
-  local orders, order, unique_order = r[7], r[8], r[9]
-  local ips, ip = r[10], r[11]
-  local tracks, track, unique_track = r[12], r[13], r[14]
-  local caps, limits, in_block = r[15], r[16], r[17]
-
-  if mode ~= 'create' then
-    if target ~= '' then
-      if in_block and not accepted[target] then return {119} end
-      return {1, target}
-    end
-    local held = click ~= '' and read(clicks, click)
-    if held then
-      local _, last = ends(held)
-      return {1, last}
-    end
-    if mode == 'change' then return {119} end
+-- 'count|last' → count; state keeps the last
+local function count_of(field)
+  local count = counts[field]
+  if count then return count end
+  local value = state[field]
+  count = 0
+  if value then
+    local bar = string.find(value, '|', 1, true)
+    count = tonumber(string.sub(value, 1, bar - 1))
+    state[field] = string.sub(value, bar + 1)
   end
+  counts[field] = count
+  return count
+end
 
-  local held_click = click ~= '' and read(clicks, click) or nil
-  if once and held_click then
-    local first = ends(held_click)
-    return {101, first}
-  end
-  local held_order = order ~= '' and read(orders, order) or nil
-  if unique_order and held_order then return {122, held_order} end
-  local held_ip = ip ~= '' and read(ips, ip) or nil
-  if held_ip then return {102, held_ip} end
-  local held_track = track ~= '' and read(tracks, track) or nil
-  if unique_track and track == '' then return {103, ''} end
-  if unique_track and held_track then return {103, held_track} end
-  for index, cap in ipairs(limits) do
-    local count, last = 0, ''
-    local held = read(caps, cap[1])
-    if held then count, last = tally(held) end
-    if cap[2] >= 0 and count >= cap[2] then return {107, index - 1, last} end
+local function decide(number, at)
+  local mode, target, click, once = requests[at], requests[at + 1], requests[at + 2], requests[at + 3]
+  if mode ~= 0 then
+    if target == -2 or (target > 0 and not accepted[target]) then return {119} end
+    if target ~= 0 then return {1} end
+    if click > 0 and state[click] then return {1, last_of(click)} end
+    if mode == 1 then return {119} end
   end
 
-  if click ~= '' then
-    if held_click then
-      local first = ends(held_click)
-      claim(clicks, click, first .. '|' .. hit)
-    else
-      claim(clicks, click, hit)
+  local held = click > 0 and state[click]
+  if once == 1 and held then return {101, first_of(held)} end
+  local order, address, track = requests[at + 4], requests[at + 5], requests[at + 6]
+  if order > 0 and state[order] then return {122, state[order]} end
+  if address > 0 and state[address] then return {102, state[address]} end
+  if track == -1 then return {103, ''} end
+  if track > 0 and state[track] then return {103, state[track]} end
+  local caps = cap_sets[requests[at + 7]]
+  for index = 1, #caps, 2 do
+    local limit = caps[index + 1]
+    if limit >= 0 and count_of(caps[index]) >= limit then
+      return {107, (index - 1) / 2, state[caps[index]] or ''}
     end
   end
-  if order ~= '' and not held_order then claim(orders, order, hit) end
-  if ip ~= '' then claim(ips, ip, hit) end
-  if track ~= '' and not held_track then claim(tracks, track, hit) end
-  for _, cap in ipairs(limits) do
-    local held = read(caps, cap[1])
-    local count = held and tally(held) or 0
-    claim(caps, cap[1], (count + 1) .. '|' .. hit)
+
+  if click > 0 then
+    if not held then state[click] = number end
+    last_claim[click] = number
   end
-  accepted[hit] = true
-  return {0}
+  if order > 0 then state[order] = number end
+  if address > 0 then state[address] = number end
+  if track > 0 then state[track] = number end
+  for index = 1, #caps, 2 do
+    local field = caps[index]
+    counts[field] = count_of(field) + 1
+    state[field] = number
+  end
+  accepted[number] = true
+  return 0
 end
 
 local answers = {}
-for index, request in ipairs(cjson.decode(ARGV[3])) do answers[index] = decide(request) end
+local number = 0
+for at = 1, #requests, 8 do
+  number = number + 1
+  answers[number] = decide(number, at)
+end
 return {'ok', cjson.encode(answers)}

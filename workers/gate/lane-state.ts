@@ -11,15 +11,13 @@ import type { Reach } from '../../src/domain/crash-points.ts';
 import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
 import {
-  createKeyList,
-  encodeClaim,
-  encodeRequest,
-  parseAnswer,
   parseSignature,
   signatureText,
   type AcceptedConversion,
   type RuleSignature,
 } from './claims.ts';
+import { encodeClaims } from './apply-input.ts';
+import { encodeRequests, parseAnswer } from './judge-input.ts';
 import type { LaneLog, LoggedConversion } from './lane-log.ts';
 import {
   applyScript,
@@ -142,23 +140,20 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
     rules: ReadonlyMap<number, RuleSignature>,
     nonce = '',
   ) {
-    const list = createKeyList(keys, lane);
-    const claims = accepted.map((conversion) => {
-      const rule = rules.get(conversion.offerId);
-      if (rule === undefined) throw new Error(`no rules for offer ${conversion.offerId}`);
-      return encodeClaim(conversion, rule, list);
-    });
-    const used = new Map(
-      [...rules].filter(([offerId]) =>
-        accepted.some((conversion) => conversion.offerId === offerId),
-      ),
-    );
-    return applyScript.run(redis, list.names, [
+    const used = new Map<number, RuleSignature>();
+    const rulesOf = (offerId: number): RuleSignature => {
+      const rule = rules.get(offerId);
+      if (rule === undefined) throw new Error(`no rules for offer ${offerId}`);
+      used.set(offerId, rule);
+      return rule;
+    };
+    const claims = encodeClaims(accepted, rulesOf, keys, lane);
+    return applyScript.run(redis, claims.keys, [
       String(from),
       String(to),
       signatures(used),
-      JSON.stringify(claims),
       nonce,
+      ...claims.args,
     ]);
   }
 
@@ -256,17 +251,16 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
 
   async function judge(requests: readonly GateRequest[]): Promise<Judgement> {
     const rules = new Map(requests.map((request) => [request.offerId, request.rules]));
-    const list = createKeyList(keys, lane);
-    const encoded = JSON.stringify(requests.map((request) => encodeRequest(request, list)));
+    const encoded = encodeRequests(requests, keys, lane);
     for (let round = 0; round < ROUNDS_MAX; round++) {
-      const reply = await judgeScript.run(redis, list.names, [
+      const reply = await judgeScript.run(redis, encoded.keys, [
         String(believed),
         signatures(rules),
-        encoded,
+        ...encoded.args,
       ]);
       if (reply.kind === 'ok') {
         const replies = requests.map((request, index) =>
-          parseAnswer(reply.answers[index] ?? [], request),
+          parseAnswer(reply.answers[index] ?? [], request, requests),
         );
         return { position: believed, replies };
       }

@@ -40,6 +40,8 @@ export interface LaneSubmission {
   readonly chunk: ChunkReference;
   readonly catalogueVersion: number;
   readonly calls: readonly LaneCall[];
+  /** Of a batch file: takes what room live calls leave. */
+  readonly ofBatch: boolean;
   /** Called once per committed block with the rows' fields, after the commit. */
   readonly onCommitted: (fields: readonly PostbackFields[]) => void;
 }
@@ -51,6 +53,8 @@ export interface LaneWriter {
 
 /** Bounds of a block: larger ones only make everyone in it wait longer. */
 const BLOCK_CALLS_MAX = 5_000;
+/** Batch calls a block: a live call that comes now waits for one such block at the most. */
+const BLOCK_BATCH_CALLS_MAX = 2_000;
 const ATTEMPTS_MAX = 200;
 const RETRY_MS = 50;
 /** Kept of an error in a row's detail. */
@@ -138,16 +142,24 @@ export function createLaneWriter(deps: {
   let waiting: Waiting[] = [];
   let running = false;
 
-  /** What goes into the next block: of one catalogue version, so that one set of rules holds for it. */
+  /**
+   * What goes into the next block: of one catalogue version, so that one set of rules holds for it. Live calls go
+   * before those of batches, which also get a bounded share: nothing live waits longer than for one block.
+   */
   function takeBlock(): Waiting[] {
-    const version = waiting[0]?.submission.catalogueVersion;
+    const ordered = [
+      ...waiting.filter(({ submission }) => !submission.ofBatch),
+      ...waiting.filter(({ submission }) => submission.ofBatch),
+    ];
+    const version = ordered[0]?.submission.catalogueVersion;
     const taken: Waiting[] = [];
     const left: Waiting[] = [];
     const chunks = new Set<string>();
     let calls = 0;
-    for (const item of waiting) {
+    for (const item of ordered) {
       const { submission } = item;
-      const fits = taken.length === 0 || calls + submission.calls.length <= BLOCK_CALLS_MAX;
+      const callsMax = submission.ofBatch ? BLOCK_BATCH_CALLS_MAX : BLOCK_CALLS_MAX;
+      const fits = taken.length === 0 || calls + submission.calls.length <= callsMax;
       if (
         fits &&
         submission.catalogueVersion === version &&

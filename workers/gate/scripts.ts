@@ -1,7 +1,8 @@
 /** The gate's scripts, typed. Replies are mapped here and nowhere else. */
 import { defineGate } from './define-gate.ts';
 
-export type JudgeAnswer = readonly (number | string)[];
+/** 0: accepted. Else code and values; judge.lua's header says which. */
+export type JudgeAnswer = 0 | readonly (number | string)[];
 
 export type JudgeReply =
   | { readonly kind: 'ok'; readonly answers: readonly JudgeAnswer[] }

@@ -1,7 +1,7 @@
 /** A chunk of conversion calls: decode → look up → judge → lanes. One promise a chunk and lane, none a hit. */
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { messageOf } from '../../src/domain/app-error.ts';
-import type { CatalogueSnapshot } from '../../src/domain/catalogue.ts';
+import { snapshotOfAdvertiser, type CatalogueSnapshot } from '../../src/domain/catalogue.ts';
 import type { ClickIdCodec, OpenedClickId } from '../../src/domain/click-id.ts';
 import { laneOf } from '../../src/domain/gate-request.ts';
 import type { Chunk, ConversionHit } from '../../src/domain/hit.ts';
@@ -22,6 +22,9 @@ import { findTransactions } from './transactions.ts';
 
 /** A transaction that was acknowledged this recently may still be on its way to its verdict. */
 const TRANSACTION_YOUNG_MS = 5_000;
+
+/** Batches in work at once come from a few advertisers. */
+const VIEWS_MAX = 16;
 
 export type ChunkOutcome = { readonly kind: 'stored' } | { readonly kind: 'wait' };
 
@@ -45,7 +48,24 @@ type Transactions =
   | { readonly kind: 'known'; readonly found: ReadonlyMap<string, StoredTransaction> }
   | { readonly kind: 'wait' };
 
+/** The catalogue as an advertiser sees it, kept for the next chunk of their batch. */
+function createAdvertiserViews() {
+  const views = new Map<string, CatalogueSnapshot>();
+  return (snapshot: CatalogueSnapshot, advertiserId: number): CatalogueSnapshot => {
+    const key = `${snapshot.version}:${advertiserId}`;
+    let view = views.get(key);
+    if (view === undefined) {
+      if (views.size >= VIEWS_MAX) views.clear();
+      view = snapshotOfAdvertiser(snapshot, advertiserId);
+      views.set(key, view);
+    }
+    return view;
+  };
+}
+
 export function createConversionIngest(deps: ConversionDeps) {
+  const seenBy = createAdvertiserViews();
+
   async function transactionsOf(prepared: readonly Prepared[]): Promise<Transactions> {
     const ids = new Set(
       prepared.map(({ lookups }) => lookups.transactionId).filter((id) => id !== ''),
@@ -72,8 +92,13 @@ export function createConversionIngest(deps: ConversionDeps) {
     readonly provisional: StoredTransaction | undefined;
   } {
     const input = { ...context, call: prepared.call, click, transaction };
+    const place = {
+      header: chunk.header,
+      chunkHits: chunk.hits.length,
+      batchLine: prepared.call.hit.batch?.line ?? 0,
+    };
     const toRow: LaneCall['toRow'] = (fields, block) =>
-      postbackRow(fields, block, chunk.header, chunk.hits.length, deps.enrichment);
+      postbackRow(fields, block, place, deps.enrichment);
     const poison = (reason: string): PostbackFields => bareFields(prepared.call, reason);
     let judged: ReturnType<typeof judgeCall>;
     try {
@@ -114,11 +139,14 @@ export function createConversionIngest(deps: ConversionDeps) {
     chunk: Chunk,
     replay?: ReadonlyMap<string, ReplayOrigin>,
   ): Promise<ChunkOutcome> {
-    const snapshot = await deps.snapshotAt(chunk.header.catalogueVersion);
-    const codec = deps.codecOf(snapshot);
+    const whole = await deps.snapshotAt(chunk.header.catalogueVersion);
+    const codec = deps.codecOf(whole);
+    const { batch } = chunk.header;
+    const snapshot = batch === undefined ? whole : seenBy(whole, batch.advertiserId);
     const hits = chunk.hits.filter((hit): hit is ConversionHit => hit.endpoint !== 'click');
     const prepared = hits.map((hit) => {
-      const call = decodeCall(hit, replay?.get(hit.hitId));
+      const origin = replay?.get(hit.hitId);
+      const call = decodeCall(hit, origin, batch ?? origin?.batch);
       return { call, lookups: lookupsOf(call, snapshot, codec) };
     });
     const ids = new Map<string, OpenedClickId>();
@@ -153,6 +181,7 @@ export function createConversionIngest(deps: ConversionDeps) {
           chunk: { chunkId, openedAtMs },
           catalogueVersion,
           calls,
+          ofBatch: batch !== undefined,
           onCommitted: deps.onCommitted,
         });
       }),

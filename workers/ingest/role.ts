@@ -12,9 +12,9 @@ import { createClickIdCodec, type ClickIdCodec } from '../../src/domain/click-id
 import { reachNothing, type Reach } from '../../src/domain/crash-points.ts';
 import { createDeviceReader } from '../../src/domain/device.ts';
 import { LANE_COUNT } from '../../src/domain/gate-request.ts';
-import type { Chunk, ChunkKind } from '../../src/domain/hit.ts';
+import type { Chunk } from '../../src/domain/hit.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
-import { decodeChunkJob, queueNameOf } from '../../src/queue/chunk-job.ts';
+import { decodeChunkJob, QUEUE_NAMES } from '../../src/queue/chunk-job.ts';
 import { connectRedis } from '../../src/redis/connect.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
 import { createLaneLog } from '../gate/lane-log.ts';
@@ -39,6 +39,8 @@ export interface WorkerRole {
 
 /** Chunks in work at once: enough that a lane finds company for its next block. */
 const CONCURRENCY = 16;
+/** Of batches only as many as keep a lane busy: what a live chunk waits for is the block in flight. */
+const BATCH_CONCURRENCY = 3;
 /** A job whose worker died runs again after this, at the latest. */
 const LOCK_MS = 15_000;
 const WAIT_FOR_CLICK_MS = 150;
@@ -156,12 +158,12 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     counters.chunks += 1;
   }
 
-  const connections = (['clicks', 'conversions'] as const).map((kind: ChunkKind) => {
+  const connections = QUEUE_NAMES.map((name) => {
     const connection = connectRedis(options.redisUrl, 'worker', onRedisError);
-    const worker = new Worker(queueNameOf(kind), process, {
+    const worker = new Worker(name, process, {
       connection,
       prefix: keys.queuePrefix,
-      concurrency: CONCURRENCY,
+      concurrency: name === 'batches' ? BATCH_CONCURRENCY : CONCURRENCY,
       lockDuration: LOCK_MS,
       stalledInterval: LOCK_MS,
       // A chunk must survive any number of worker crashes; the default gives up after one.

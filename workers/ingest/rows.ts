@@ -83,10 +83,10 @@ export function clickRow(
 export function postbackRow(
   fields: PostbackFields,
   block: BlockColumns,
-  header: ChunkHeader,
-  chunkHits: number,
+  place: { readonly header: ChunkHeader; readonly chunkHits: number; readonly batchLine: number },
   enrichment: Enrichment,
 ): Row {
+  const { header, chunkHits, batchLine } = place;
   const client = clientColumns(enrichment, fields.ip, fields.user_agent, fields.referer);
   return [
     block.lane,
@@ -139,5 +139,7 @@ export function postbackRow(
     fields.content_type,
     fields.cookies,
     ...chunkColumns(header, chunkHits, block.blockTimeS),
+    header.batch?.batchId ?? '',
+    batchLine,
   ];
 }

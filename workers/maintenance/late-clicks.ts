@@ -28,6 +28,8 @@ interface PendingRow {
   readonly body_base64: 0 | 1;
   readonly from_browser: 0 | 1;
   readonly token_valid: number;
+  readonly batch_id: string;
+  readonly advertiser_id: number;
 }
 
 /** The replay's hit id: the original's time, and bits that follow from its id, so that a second replay has the same. */
@@ -64,7 +66,7 @@ export async function replayLateClicks(deps: {
 }): Promise<number> {
   const rows = await deps.clickhouse.query<PendingRow>(
     `SELECT hit_id, toUnixTimestamp64Milli(hit_time) AS hit_ms, endpoint, method, path, query, body, content_type, cookies, ip,
-       user_agent, referer, body_base64, from_browser, token_valid
+       user_agent, referer, body_base64, from_browser, token_valid, batch_id, advertiser_id
      FROM postback_log
      WHERE click_pending = 1 AND verdict_code = 108 AND hit_time > now() - INTERVAL ${DAYS} DAY
        AND hit_id NOT IN (SELECT replayed_from FROM postback_log WHERE replayed_from != '' AND hit_time > now() - INTERVAL ${DAYS} DAY)
@@ -84,7 +86,13 @@ export async function replayLateClicks(deps: {
       openedAtMs: row.hit_ms,
       catalogueVersion: version,
     };
-    const origin = { replayedFrom: row.hit_id, tokenVerifiedBefore: row.token_valid === 1 };
+    const origin = {
+      replayedFrom: row.hit_id,
+      tokenVerifiedBefore: row.token_valid === 1,
+      ...(row.batch_id !== '' && {
+        batch: { batchId: row.batch_id, advertiserId: row.advertiser_id },
+      }),
+    };
     const outcome = await deps.ingestConversions(
       { header, hits: [hit] },
       new Map([[hit.hitId, origin]]),

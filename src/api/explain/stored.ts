@@ -2,8 +2,9 @@
  * Why a stored call got its verdict: the request as received and every check in order, traced again under the catalogue
  * version that it was judged under. The stored verdict stands; the trace only shows the way to it.
  */
+import { snapshotOfAdvertiser } from '../../domain/catalogue.ts';
 import { createClickIdCodec } from '../../domain/click-id.ts';
-import { ENDPOINTS, type ConversionHit } from '../../domain/hit.ts';
+import { ENDPOINTS, type BatchOrigin, type ConversionHit } from '../../domain/hit.ts';
 import { decodeCall } from '../../domain/judge/call.ts';
 import { traceCall, traceGate, type TracedCheck } from '../../domain/judge/judge.ts';
 import { lookupsOf, type ClickAnswer, type StoredClick } from '../../domain/judge/resolve.ts';
@@ -39,6 +40,11 @@ export const REQUEST_FIELDS = [
 /** Calls of one click or order that an answer holds. */
 export const CALLS_MAX = 100;
 
+/** A line of a batch that could not be read: the reason is all that is stored of it. */
+function isUnreadableLine(row: Row): boolean {
+  return row['batch_id'] !== '' && row['verdict_code'] === 120;
+}
+
 function hitOf(row: Row): ConversionHit {
   const endpoint = ENDPOINTS.find((name) => name === row['endpoint']);
   return {
@@ -56,7 +62,15 @@ function hitOf(row: Row): ConversionHit {
     userAgent: textOf(row, 'user_agent'),
     referer: textOf(row, 'referer'),
     fromBrowser: row['channel'] === 'pixel',
+    ...(isUnreadableLine(row) && {
+      batch: { line: Number(row['batch_line']), error: textOf(row, 'detail') },
+    }),
   };
+}
+
+function batchOf(row: Row): BatchOrigin | undefined {
+  const batchId = textOf(row, 'batch_id');
+  return batchId === '' ? undefined : { batchId, advertiserId: Number(row['advertiser_id']) };
 }
 
 /**
@@ -88,12 +102,15 @@ async function traceRow(
   row: Row,
   click: StoredClick | undefined,
 ): Promise<readonly TracedCheck[]> {
-  const snapshot = await context.store.at(Number(row['catalogue_version']));
-  const codec = createClickIdCodec(snapshot.state.click_id_keys);
-  const call = decodeCall(hitOf(row), {
+  const whole = await context.store.at(Number(row['catalogue_version']));
+  const codec = createClickIdCodec(whole.state.click_id_keys);
+  const batch = batchOf(row);
+  const snapshot = batch === undefined ? whole : snapshotOfAdvertiser(whole, batch.advertiserId);
+  const origin = {
     replayedFrom: textOf(row, 'replayed_from'),
     tokenVerifiedBefore: row['token_valid'] === 1,
-  });
+  };
+  const call = decodeCall(hitOf(row), origin, batch);
   const lookups = lookupsOf(call, snapshot, codec);
   const pending = row['click_pending'] === 1;
   const answer: ClickAnswer =

@@ -2,7 +2,6 @@
 import type { FastifyInstance } from 'fastify';
 import {
   createEntity,
-  createPromoCode,
   deleteEntity,
   EditRefused,
   entitiesOf,
@@ -12,6 +11,7 @@ import {
   type Entity,
   type NextId,
 } from '../../catalogue/edits.ts';
+import { createPromoCode } from '../../catalogue/promo-code-edits.ts';
 import { identityOf } from '../../catalogue/published.ts';
 import type { CatalogueSnapshot, CatalogueState } from '../../domain/catalogue.ts';
 import { presentEntity, seesEntity, type Principal } from '../../reports/principal.ts';

@@ -1,6 +1,6 @@
 /** `POST /api/v1/promo-codes/bulk`: up to 1,000 codes in one change of the catalogue; each item has its own result. */
 import type { FastifyInstance } from 'fastify';
-import { createPromoCodes, type PromoCodeResult } from '../../catalogue/edits.ts';
+import { createPromoCodes, type PromoCodeResult } from '../../catalogue/promo-code-edits.ts';
 import { requireManager, type ApiContext } from '../context.ts';
 import { BULK_MAX, bulkDocument } from '../documents/catalogue.ts';
 import { badRequest } from '../problem.ts';

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { CONVERSION_STATUSES } from '../catalogue.ts';
 import { hintOfValue } from '../hints.ts';
-import type { Channel, ConversionHit } from '../hit.ts';
+import type { BatchOrigin, Channel, ConversionHit } from '../hit.ts';
 import { canonicalIp } from '../ip-rules.ts';
 import { mergeParameters, parseBody, parseQuery, type Parameters } from '../parameters.ts';
 import { isCurrency, isMoney } from '../values.ts';
@@ -24,6 +24,8 @@ export interface Call {
   readonly replayedFrom: string;
   /** A replay of a call whose token was right when it came: the stored request has it blanked. */
   readonly tokenVerifiedBefore: boolean;
+  /** The batch that brought the call; its API key stands for the advertiser's token. */
+  readonly batch: BatchOrigin | undefined;
 }
 
 /** A parameter's value, '' when absent. */
@@ -59,12 +61,16 @@ const VALUE_RULES: readonly {
   },
 ];
 
-function malformedValue(parameters: Parameters): Malformed | undefined {
+/** The first value that is not what it must be, with its parameter's name. */
+export function malformedValue(
+  parameters: Parameters,
+): (Malformed & { readonly name: string }) | undefined {
   for (const { names, holds, rule } of VALUE_RULES) {
     for (const name of names) {
       const value = parameters.get(name) ?? '';
       if (value === '' || holds(value)) continue;
       return {
+        name,
         detail: `${name}=${value.slice(0, 100)} is not ${rule}`,
         hint: hintOfValue(name, value),
       };
@@ -82,34 +88,55 @@ function channelOf(hit: ConversionHit, parameters: Parameters): Channel {
 export interface ReplayOrigin {
   readonly replayedFrom: string;
   readonly tokenVerifiedBefore: boolean;
+  /** The batch that brought the original. */
+  readonly batch?: BatchOrigin;
+}
+
+function malformedOf(
+  hit: ConversionHit,
+  body: ReturnType<typeof parseBody>,
+  parameters: Parameters,
+): Malformed | undefined {
+  if (hit.batch !== undefined && hit.batch.error !== '') {
+    const hint =
+      'Correct this line and send it in another batch; the other lines are not affected.';
+    return { detail: hit.batch.error, hint };
+  }
+  if (hit.endpoint === 'unknown')
+    return { detail: `${hit.path.slice(0, 200)} is no endpoint of this tracker`, hint: '' };
+  if (!body.readable) {
+    const hint = 'Send the parameters in the query, as a form, or as a JSON object.';
+    return { detail: body.reason, hint };
+  }
+  return malformedValue(parameters);
+}
+
+function channelFrom(
+  hit: ConversionHit,
+  parameters: Parameters,
+  replay: ReplayOrigin | undefined,
+  batch: BatchOrigin | undefined,
+): Channel {
+  if (replay !== undefined) return 'replay';
+  return batch === undefined ? channelOf(hit, parameters) : 'batch';
 }
 
 /** Decodes a hit; never throws for anything a client can send. */
-export function decodeCall(hit: ConversionHit, replay?: ReplayOrigin): Call {
+export function decodeCall(hit: ConversionHit, replay?: ReplayOrigin, batch?: BatchOrigin): Call {
   const query = parseQuery(hit.query);
   const body = hit.bodyIsBase64
     ? ({ readable: false, reason: 'the body is not UTF-8 text' } as const)
     : parseBody(hit.body, hit.contentType);
   const parameters = body.readable ? mergeParameters(query, body.parameters) : query;
-  let malformed: Malformed | undefined;
-  if (hit.endpoint === 'unknown') {
-    malformed = { detail: `${hit.path.slice(0, 200)} is no endpoint of this tracker`, hint: '' };
-  } else if (!body.readable) {
-    malformed = {
-      detail: body.reason,
-      hint: 'Send the parameters in the query, as a form, or as a JSON object.',
-    };
-  } else {
-    malformed = malformedValue(parameters);
-  }
   const token = parameters.get('token') ?? '';
   return {
     hit,
     parameters,
-    malformed,
+    malformed: malformedOf(hit, body, parameters),
     tokenHash: token === '' || replay !== undefined ? '' : hashToken(token),
-    channel: replay === undefined ? channelOf(hit, parameters) : 'replay',
+    channel: channelFrom(hit, parameters, replay, batch),
     replayedFrom: replay?.replayedFrom ?? '',
     tokenVerifiedBefore: replay?.tokenVerifiedBefore ?? false,
+    batch,
   };
 }

@@ -69,7 +69,17 @@ function judgeNamedIds(item: Case): Failure | undefined {
       hintOfValue('goal_id', goalText),
     );
   }
-  return undefined;
+  return judgeBatchClick(item);
+}
+
+/** To a batch, other advertisers' offers do not exist: nothing of their clicks may show in its rows. */
+function judgeBatchClick({ call, reference, snapshot }: Case): Failure | undefined {
+  if (call.batch === undefined || reference.opened === undefined) return undefined;
+  if (snapshot.offer(reference.opened.offerId) !== undefined) return undefined;
+  return fail(
+    'offer_not_found',
+    `the click ${short(reference.id)} belongs to no offer of advertiser ${call.batch.advertiserId}, whose key sent the batch`,
+  );
 }
 
 function judgePromoCode(item: Case): Failure | undefined {
@@ -216,7 +226,9 @@ function sameHash(a: string, b: string): boolean {
 /** A valid token came with the call (or with the call that this one replays). */
 export function hasValidToken(item: Case): boolean {
   if (item.call.tokenVerifiedBefore) return true;
-  const { tokenHash } = item.call;
+  const { tokenHash, batch } = item.call;
+  // The advertiser's API key proves more than the token does; only their own offers are in sight.
+  if (batch !== undefined && tokenHash === '') return true;
   if (tokenHash === '') return false;
   if (item.advertiser !== undefined) {
     return item.advertiser.token !== null && sameHash(tokenHash, item.advertiser.token);
@@ -278,6 +290,7 @@ export const CHECKS: readonly Check[] = [
   {
     name: 'named ids exist',
     skipped: ({ call }) =>
+      call.batch === undefined &&
       parameterOf(call, 'offer_id') + parameterOf(call, 'goal_id') === ''
         ? 'the call names no offer_id or goal_id'
         : undefined,
@@ -376,7 +389,11 @@ export const CHECKS: readonly Check[] = [
   {
     name: 'caller address',
     skipped: (item) =>
-      fromBrowser(item) ? 'a browser called; only servers are checked' : undefined,
+      item.call.batch !== undefined
+        ? "the advertiser's API key brought it, from wherever"
+        : fromBrowser(item)
+          ? 'a browser called; only servers are checked'
+          : undefined,
     judge: judgeCallerIp,
     evidence: ({ call }) => `${call.hit.ip} may call`,
   },

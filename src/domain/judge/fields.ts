@@ -190,6 +190,7 @@ export function fieldsOf(
   | 'row_kind'
   | 'transaction_id'
 > {
+  const { batch } = item.call;
   const money =
     outcome === 'invalid'
       ? { ...NO_MONEY, amount: moneyOf(item, false).amount }
@@ -198,10 +199,10 @@ export function fieldsOf(
     ...requestOf(item.call),
     ...labelsOf(item),
     ...money,
-    offer_id: item.offer?.id ?? item.reference.opened?.offerId ?? 0,
+    offer_id: item.offer?.id ?? (batch === undefined ? item.reference.opened?.offerId : 0) ?? 0,
     goal_id: item.goal?.id ?? item.requestGoal?.id ?? 0,
     affiliate_id: item.affiliateId,
-    advertiser_id: item.offer?.advertiser_id ?? 0,
+    advertiser_id: item.offer?.advertiser_id ?? batch?.advertiserId ?? 0,
     visitor_ip: visitorIpOf(item),
     token_valid: hasValidToken(item) ? 1 : 0,
     click_pending: item.click === 'pending' ? 1 : 0,
@@ -227,7 +228,7 @@ export function bareFields(call: Call, reason: string): PostbackFields {
     offer_id: 0,
     goal_id: 0,
     affiliate_id: 0,
-    advertiser_id: 0,
+    advertiser_id: call.batch?.advertiserId ?? 0,
     verdict_code: verdict.code,
     verdict: verdict.slug,
     title: verdict.title,

@@ -134,9 +134,14 @@ function referenceOf(call: Call, snapshot: CatalogueSnapshot, codec: ClickIdCode
 export function lookupsOf(call: Call, snapshot: CatalogueSnapshot, codec: ClickIdCodec): Lookups {
   const reference = referenceOf(call, snapshot, codec);
   const transactionId = isChange(call) ? parameterOf(call, 'transaction_id').toLowerCase() : '';
+  // Of an offer that is out of a batch's sight no click is looked up: it is rejected whatever became of the click.
+  const { opened } = reference;
+  const seen =
+    opened !== undefined &&
+    (call.batch === undefined || snapshot.offer(opened.offerId) !== undefined);
   return {
-    clickId: reference.opened === undefined ? '' : reference.id,
-    openedClickId: reference.opened,
+    clickId: seen ? reference.id : '',
+    openedClickId: opened,
     transactionId: UUID.test(transactionId) ? transactionId : '',
   };
 }
@@ -162,9 +167,20 @@ function goalOf(
   return alias === '' ? snapshot.defaultGoal(offerId) : snapshot.goalByAlias(offerId, alias);
 }
 
+/** A batch can't change transactions of other advertisers' offers: to it there are none. */
+function visibleTransaction({
+  call,
+  snapshot,
+  transaction,
+}: ResolveInput): StoredTransaction | undefined {
+  if (transaction === undefined || call.batch === undefined) return transaction;
+  return snapshot.offer(transaction.offer_id) === undefined ? undefined : transaction;
+}
+
 /** Puts a call together with what it refers to. Pure; O(1) but for the promo entries of one code. */
 export function resolveCall(input: ResolveInput): Case {
-  const { call, snapshot, codec, click, transaction } = input;
+  const { call, snapshot, codec, click } = input;
+  const transaction = visibleTransaction(input);
   const reference = referenceOf(call, snapshot, codec);
   const storedClick = typeof click === 'string' ? undefined : click;
   const promoEntries =
@@ -183,6 +199,7 @@ export function resolveCall(input: ResolveInput): Case {
   const offer = snapshot.offer(offerId);
   return {
     ...input,
+    transaction,
     isChange: isChange(call),
     reference,
     storedClick,

@@ -32,6 +32,7 @@ export interface Cluster {
   tool(...args: string[]): Promise<string>;
   startEdge(name: string, env: NodeJS.ProcessEnv): ManagedProcess;
   startWorker(name: string, env: NodeJS.ProcessEnv): ManagedProcess;
+  startApi(name: string, env: NodeJS.ProcessEnv): ManagedProcess;
   untilReady(): Promise<void>;
   close(): Promise<void>;
 }
@@ -155,6 +156,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     tool,
     startEdge: (name, extra) => role(name, 'edge', extra),
     startWorker: (name, extra) => role(name, 'worker', extra),
+    startApi: (name, extra) => role(name, 'api', extra),
     untilReady,
     async close() {
       redisClient.disconnect();

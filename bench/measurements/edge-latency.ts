@@ -1,0 +1,103 @@
+/** The edge's answers at half its peak, open loop; beside bare uWebSockets.js at the same rate, which shows what the generator adds. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { LatencySummary, LoadResult } from '../load/plan.ts';
+import { browserHeaders, goalGifPath } from '../load/requests.ts';
+import { count, fixed, ms, percent } from '../paper/numbers.ts';
+import type { Measurement, Result, Settings } from '../paper/result.ts';
+import { median } from '../paper/statistics.ts';
+import { startUws } from '../peers/start-uws.ts';
+import { GENERATOR_CORE, SERVER_CORE } from '../stage/cores.ts';
+import { CONNECTIONS, runGenerator } from '../stage/load.ts';
+import { startStack } from '../stage/stack.ts';
+import { runWrk } from '../stage/wrk.ts';
+
+interface Round {
+  readonly ours: LoadResult;
+  readonly bare: LoadResult;
+}
+
+const TARGET_P99_MS = 5;
+const TARGET_P999_MS = 20;
+
+function line(name: string, results: readonly LoadResult[]): string[] {
+  const at = (pick: keyof LatencySummary): string =>
+    ms(median(results.map(({ latencyMs }) => latencyMs[pick])));
+  return [
+    name,
+    at('p50'),
+    at('p90'),
+    at('p99'),
+    at('p999'),
+    at('max'),
+    `${fixed(median(results.map(({ cpuUsPerRequest }) => cpuUsPerRequest)), 1)} µs (${percent(median(results.map(({ cpuShare }) => cpuShare)))} of its core)`,
+  ];
+}
+
+async function run(settings: Settings): Promise<Result> {
+  const dir = mkdtempSync(join(tmpdir(), 'sluice-bench-peers-'));
+  const stack = await startStack(GENERATOR_CORE);
+  try {
+    const { pid } = await stack.start('edge', SERVER_CORE);
+    const peer = await startUws(dir);
+    const headers = browserHeaders(0).filter(([name]) => name !== 'Host');
+    const peak = await runWrk({
+      url: `http://127.0.0.1:${stack.edgePort}${goalGifPath()}`,
+      headers,
+      connections: CONNECTIONS,
+      seconds: settings.quick ? 3 : 8,
+      cores: GENERATOR_CORE,
+      serverPid: pid,
+    });
+    const rate = Math.round(peak.perSecond / 2);
+    const seconds = settings.quick ? 4 : 20;
+    const rounds: Round[] = [];
+    for (let round = 0; round < (settings.quick ? 1 : 3); round++) {
+      const plan = { rate, seconds, traffic: { kind: 'goal-gif' } as const };
+      const ours = await runGenerator({ ...plan, port: stack.edgePort }, GENERATOR_CORE);
+      const bare = await runGenerator({ ...plan, port: peer.port }, GENERATOR_CORE);
+      rounds.push({ ours, bare });
+    }
+    const p99 = median(rounds.map(({ ours }) => ours.latencyMs.p99));
+    const p999 = median(rounds.map(({ ours }) => ours.latencyMs.p999));
+    const bareP99 = median(rounds.map(({ bare }) => bare.latencyMs.p99));
+    await peer.stop();
+    return {
+      title: 'Edge: latency at half its peak',
+      method: `Open loop at ${count(rate)} requests/s (half of what wrk reached just before), ${CONNECTIONS} sockets, ${seconds} s a round, latency from the time a request was due. The edge is alone on core ${SERVER_CORE}; the generator, Redis and ClickHouse are on core ${GENERATOR_CORE}; no worker runs. The generator looks at its schedule every ms, which is in the figures: the line of bare uWebSockets.js shows how much.`,
+      findings: [
+        {
+          what: 'edge latency at half its peak',
+          measured: `p99 ${ms(p99)}, p99.9 ${ms(p999)} at ${count(rate)} req/s`,
+          peer: `bare uWebSockets.js at the same rate: p99 ${ms(bareP99)}`,
+          ratio: '–',
+          target: 'p99 ≤ 5 ms, p99.9 ≤ 20 ms',
+          moonshot: '2 / 10 ms',
+          met: p99 <= TARGET_P99_MS && p999 <= TARGET_P999_MS,
+        },
+      ],
+      tables: [
+        {
+          columns: ['server', 'p50', 'p90', 'p99', 'p99.9', 'max', "generator's CPU a request"],
+          rows: [
+            line(
+              'Sluice',
+              rounds.map(({ ours }) => ours),
+            ),
+            line(
+              'bare uWebSockets.js',
+              rounds.map(({ bare }) => bare),
+            ),
+          ],
+        },
+      ],
+      charts: [],
+    };
+  } finally {
+    await stack.close();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+export const edgeLatency: Measurement = { name: 'latency', run };

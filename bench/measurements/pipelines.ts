@@ -1,0 +1,263 @@
+/**
+ * The whole way, HTTP to queryable row, on two cores that everything shares: Sluice beside one BullMQ job and one insert
+ * a hit, on the same Redis and the same ClickHouse.
+ */
+import { join } from 'node:path';
+import { projectPath } from '../../src/project-root.ts';
+import type { Traffic } from '../load/requests.ts';
+import { count, fixed, ms, percent, spreadText } from '../paper/numbers.ts';
+import type { Finding, Measurement, Result, Settings, Table } from '../paper/result.ts';
+import { ratios, spread } from '../paper/statistics.ts';
+import { createPeerTables, PEER_QUEUE, peerClickKey } from '../peers/job-per-hit.ts';
+import { CONNECTIONS } from '../stage/load.ts';
+import { TWO_CORES } from '../stage/cores.ts';
+import { mintClicks, type MintedClicks } from '../stage/minted-clicks.ts';
+import { peakRssBytes, startProcess, type Running } from '../stage/processes.ts';
+import { freePort, startStack, type Stack } from '../stage/stack.ts';
+import { confirm, search, type Held, type Pipeline, type SearchPlan } from '../stage/sustained.ts';
+
+type Kind = 'clicks' | 'conversions';
+
+interface Plan {
+  readonly kind: Kind;
+  readonly target: number;
+  readonly moonshot: number;
+  /** How many times the peer's rate; undefined: the issue sets none. */
+  readonly ratio: number;
+}
+
+async function countRows(stack: Stack, table: string): Promise<number> {
+  const rows = await stack.clickhouse.query<{ n: number }>(`SELECT count() AS n FROM ${table}`);
+  return rows[0]?.n ?? 0;
+}
+
+function trafficOf(kind: Kind, minted: MintedClicks, skip: number): Traffic {
+  return kind === 'clicks'
+    ? { kind: 'click' }
+    : { kind: 'conversion', clickIdsFile: minted.file, skip };
+}
+
+export function sluicePipeline(stack: Stack, kind: Kind, minted: MintedClicks): Pipeline {
+  return {
+    name: 'Sluice',
+    port: stack.edgePort,
+    cores: TWO_CORES,
+    traffic: (skip) => trafficOf(kind, minted, skip),
+    stored: () => countRows(stack, kind === 'clicks' ? 'click_log' : 'postback_log'),
+    pids: () => stack.pids(),
+  };
+}
+
+interface Peer {
+  readonly pipeline: Pipeline;
+  close(): Promise<void>;
+}
+
+async function startPeer(stack: Stack, kind: Kind, minted: MintedClicks): Promise<Peer> {
+  const port = await freePort();
+  const start = (file: string, args: readonly string[]): Promise<Running> =>
+    startProcess(
+      [process.execPath, '--import', 'tsx', projectPath('bench', 'peers', file), ...args],
+      {
+        cores: TWO_CORES,
+        logFile: join(stack.dataDir, `${file}.log`),
+        announces: true,
+      },
+    );
+  const front = await start('job-per-hit-front.ts', [String(port), stack.redisUrl]);
+  const worker = await start('job-per-hit-worker.ts', [
+    stack.redisUrl,
+    stack.clickhouseUrl,
+    stack.clickhousePassword,
+  ]);
+  return {
+    pipeline: {
+      name: 'one job and one insert a hit',
+      port,
+      cores: TWO_CORES,
+      traffic: (skip) => trafficOf(kind, minted, skip),
+      stored: () => countRows(stack, 'peer_hits'),
+      pids: () =>
+        new Map([
+          ...[...stack.pids()].filter(([name]) => name === 'redis' || name === 'clickhouse'),
+          ['edge', front.pid],
+          ['worker', worker.pid],
+        ]),
+    },
+    async close() {
+      await front.stop('SIGKILL');
+      await worker.stop('SIGKILL');
+      const keys = await stack.redis.keys(`bull:${PEER_QUEUE}:*`);
+      if (keys.length > 0) await stack.redis.unlink(...keys);
+    },
+  };
+}
+
+/** The peer finds clicks in Redis, as such pipelines do. */
+async function loadPeerClicks(stack: Stack, minted: MintedClicks, most: number): Promise<void> {
+  for (let at = 0; at < Math.min(most, minted.clicks.length); at += 10_000) {
+    const some = minted.clicks.slice(at, at + 10_000);
+    await stack.redis.mset(
+      ...some.flatMap(({ clickId, offerId, affiliateId, ip }) => [
+        peerClickKey(clickId),
+        `${offerId}|${affiliateId}|${ip}`,
+      ]),
+    );
+  }
+}
+
+interface Outcome {
+  readonly ours: readonly Held[];
+  readonly theirs: readonly Held[];
+  readonly rss: ReadonlyMap<string, number>;
+}
+
+async function startSluice(stack: Stack): Promise<void> {
+  await stack.start('edge', TWO_CORES);
+  await stack.start('worker', TWO_CORES);
+}
+
+async function stopSluice(stack: Stack): Promise<void> {
+  await stack.stop('edge');
+  await stack.stop('worker');
+}
+
+/** Searches both, then holds both in turns; only one of them runs at a time. */
+async function compare(stack: Stack, kind: Kind, settings: Settings): Promise<Outcome> {
+  const minted = await mintClicks(
+    stack,
+    kind === 'clicks' ? 0 : settings.quick ? 600_000 : 5_000_000,
+  );
+  await loadPeerClicks(stack, minted, 400_000);
+  const plan: SearchPlan = settings.quick
+    ? { firstRate: 10_000, probeSeconds: 4, precision: 1.25 }
+    : { firstRate: 12_000, probeSeconds: 12, precision: 1.06 };
+  const seconds = settings.quick ? 8 : 60;
+  const ours: Held[] = [];
+  const theirs: Held[] = [];
+  let rss = new Map<string, number>();
+  const sluice = sluicePipeline(stack, kind, minted);
+  await startSluice(stack);
+  const ourRate = await search(sluice, plan);
+  await stopSluice(stack);
+  const first = await startPeer(stack, kind, minted);
+  const peerRate = await search(first.pipeline, { ...plan, firstRate: 400 });
+  await first.close();
+  for (let round = 0; round < (settings.quick ? 1 : 3); round++) {
+    await startSluice(stack);
+    ours.push(await confirm(sluice, ourRate, seconds));
+    rss = new Map([...stack.pids()].map(([name, pid]) => [name, peakRssBytes(pid)]));
+    await stopSluice(stack);
+    const peer = await startPeer(stack, kind, minted);
+    theirs.push(await confirm(peer.pipeline, peerRate, seconds));
+    await peer.close();
+  }
+  return { ours, theirs, rss };
+}
+
+const rates = (list: readonly Held[]): number[] =>
+  list.map(({ rate, sustained }) => (sustained ? rate : Number.NaN));
+
+function finding(plan: Plan, { ours, theirs }: Outcome): Finding {
+  const our = spread(rates(ours));
+  const times = ratios(rates(ours), rates(theirs));
+  return {
+    what: `whole pipeline, ${plan.kind}`,
+    measured: `${spreadText(our, count)} hits/s`,
+    peer: `one job and one insert a hit: ${spreadText(spread(rates(theirs)), count)} hits/s`,
+    ratio: `${spreadText(times, (value) => fixed(value, 1))} ×`,
+    target: `≥ ${count(plan.target)} and ≥ ${plan.ratio} ×`,
+    moonshot: count(plan.moonshot),
+    met: our.median >= plan.target && times.median >= plan.ratio,
+  };
+}
+
+function heldTable(outcome: Outcome): Table {
+  const row = (name: string, held: Held): string[] => [
+    name,
+    count(held.rate),
+    held.sustained ? 'yes' : held.why,
+    `${ms(held.load.latencyMs.p50)} / ${ms(held.load.latencyMs.p99)}`,
+    count(held.lag.at(-1)?.y ?? 0),
+    ms(held.drainMs),
+    [...held.cpuUs].map(([role, us]) => `${role} ${fixed(us, 1)}`).join(', '),
+    `${fixed(held.load.cpuUsPerRequest, 1)} (${percent(held.load.cpuShare)} of a core)`,
+  ];
+  return {
+    columns: [
+      'pipeline',
+      'hits/s offered',
+      'sustained',
+      'answer p50 / p99',
+      'lag at the end, hits',
+      'drained after',
+      'µs CPU a hit',
+      "generator's µs a hit",
+    ],
+    rows: [
+      ...outcome.ours.map((held) => row('Sluice', held)),
+      ...outcome.theirs.map((held) => row('one job and one insert a hit', held)),
+    ],
+  };
+}
+
+function lagChart(kind: Kind, { ours, theirs }: Outcome) {
+  const series = [
+    { name: 'Sluice', points: ours.at(-1)?.lag ?? [] },
+    { name: 'one job and one insert a hit', points: theirs.at(-1)?.lag ?? [] },
+  ];
+  return {
+    file: `lag-${kind}.svg`,
+    chart: {
+      kind: 'lines' as const,
+      title: `Lag at the sustained rate, ${kind}`,
+      xLabel: 's',
+      yLabel: 'hits answered, not queryable yet',
+      series,
+    },
+  };
+}
+
+function measurement(plan: Plan): Measurement {
+  return {
+    name: plan.kind,
+    async run(settings): Promise<Result> {
+      const stack = await startStack(TWO_CORES);
+      try {
+        await createPeerTables(stack.clickhouse);
+        const outcome = await compare(stack, plan.kind, settings);
+        return {
+          title: `Whole pipeline: ${plan.kind}`,
+          method: `Open loop over ${CONNECTIONS} kept-alive sockets, one request in flight on each; latency counts from the time a request was due. Edge, worker, Redis (append-only), ClickHouse and the generator share cores ${TWO_CORES}. A rate is sustained when every request is answered on time and the number of hits that are answered and not yet a row in ClickHouse does not grow; the highest such rate is searched by short probes and then held${settings.quick ? '' : ' for 60 s, three times, in turns with the peer'}. ${plan.kind === 'conversions' ? 'Each conversion names another stored click, with its own track and order id: it passes every check (one a click, unique address of the day, unique track id, three caps of the goal) and claims. Clicks lie at random in the last day. ' : ''}The peer: bare uWebSockets.js, one BullMQ job a hit, one insert a hit into a Buffer table (async_insert and plain inserts were slower on this engine), clicks and rules in Redis.`,
+          findings: [finding(plan, outcome)],
+          tables: [
+            heldTable(outcome),
+            {
+              columns: ['process', 'highest RSS'],
+              rows: [...outcome.rss].map(([name, bytes]) => [
+                name,
+                `${count(bytes / 1024 ** 2)} MiB`,
+              ]),
+            },
+          ],
+          charts: [lagChart(plan.kind, outcome)],
+        };
+      } finally {
+        await stack.close();
+      }
+    },
+  };
+}
+
+export const clickPipeline = measurement({
+  kind: 'clicks',
+  target: 30_000,
+  moonshot: 45_000,
+  ratio: 15,
+});
+export const conversionPipeline = measurement({
+  kind: 'conversions',
+  target: 18_000,
+  moonshot: 30_000,
+  ratio: 15,
+});

@@ -1,0 +1,75 @@
+/**
+ * `npm run bench [-- NAME…] [--quick] [--rows 1e6,1e7] [--print]`: builds Sluice, runs the measurements one after the
+ * other, prints them, and after a whole run writes docs/benchmarks.md. Ratios within one run are the result.
+ */
+import { execFileSync } from 'node:child_process';
+import { parseArgs } from 'node:util';
+import { projectPath } from '../src/project-root.ts';
+import { batch } from './measurements/batch.ts';
+import { bigData } from './measurements/big-data.ts';
+import { edgeLatency } from './measurements/edge-latency.ts';
+import { edgePeaks } from './measurements/edge-peaks.ts';
+import { freshness } from './measurements/freshness.ts';
+import { gate } from './measurements/gate.ts';
+import { memory } from './measurements/memory.ts';
+import { clickPipeline, conversionPipeline } from './measurements/pipelines.ts';
+import { start } from './measurements/start.ts';
+import { printResult, writeDocument, type Section } from './paper/document.ts';
+import type { Measurement, Settings } from './paper/result.ts';
+
+const MEASUREMENTS: readonly Measurement[] = [
+  edgePeaks,
+  edgeLatency,
+  clickPipeline,
+  conversionPipeline,
+  freshness,
+  gate,
+  batch,
+  bigData,
+  memory,
+  start,
+];
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    rows: { type: 'string' },
+    print: { type: 'boolean', default: false },
+  },
+});
+
+function chosen(): readonly Measurement[] {
+  const known = MEASUREMENTS.map(({ name }) => name);
+  const unknown = positionals.filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    console.error(`bench: there is no ${unknown.join(', ')}; there are ${known.join(', ')}`);
+    process.exit(2);
+  }
+  return positionals.length === 0
+    ? MEASUREMENTS
+    : MEASUREMENTS.filter(({ name }) => positionals.includes(name));
+}
+
+function readSettings(): Settings {
+  const rows = values.rows?.split(',').map(Number) ?? (values.quick ? [1e6] : [1e6, 1e7, 5e7]);
+  return { quick: values.quick, rows };
+}
+
+const measurements = chosen();
+const settings = readSettings();
+execFileSync(projectPath('sluice'), ['--help'], { stdio: ['ignore', 'ignore', 'inherit'] });
+const startedAt = new Date();
+const sections: Section[] = [];
+for (const measurement of measurements) {
+  const { name } = measurement;
+  const began = performance.now();
+  console.error(`bench: ${name} …`);
+  const result = await measurement.run(settings);
+  const seconds = (performance.now() - began) / 1000;
+  sections.push({ name, result, seconds });
+  console.log(printResult({ name, result, seconds }));
+}
+if (measurements.length === MEASUREMENTS.length && !values.print)
+  writeDocument({ sections, settings, startedAt });
+process.exit(0);

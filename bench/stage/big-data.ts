@@ -1,0 +1,83 @@
+/**
+ * Three months of stored rows, made inside ClickHouse: columns of a width and variety that real traffic has, so that
+ * parts, marks and compression are those of a real table. Hours count as rolled up already.
+ */
+import type { ClickHouse } from '../../clickhouse/client.ts';
+
+/** Rows a statement: bounds its memory. */
+const ROWS_A_STATEMENT = 1_000_000;
+const DAYS = 90;
+
+const PICK_TEXT = (options: readonly string[], salt: number): string =>
+  `[${options.map((option) => `'${option}'`).join(', ')}][1 + cityHash64(number, ${salt}) % ${options.length}]`;
+
+/** Uniform over the days; `number` decides, so a second run makes the same rows. */
+const TIME = `fromUnixTimestamp64Milli(toInt64({now:Int64} - cityHash64(number, 1) % ${DAYS * 86_400_000}), 'UTC')`;
+const UUID = (salt: number): string =>
+  `concat(substring(hex(MD5(toString(number + ${salt}))), 1, 8), '-', substring(hex(MD5(toString(number))), 9, 4), '-7', substring(hex(MD5(toString(number))), 14, 3), '-8', substring(hex(MD5(toString(number))), 18, 3), '-', substring(hex(MD5(toString(number))), 21, 12))`;
+const CLICK_ID = 'lower(hex(MD5(toString(number))))';
+const USER_AGENT = PICK_TEXT(
+  [
+    'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36',
+    'Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1',
+    'Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Mobile Safari/537.36',
+  ],
+  2,
+);
+const WHO = `toUInt32(1 + cityHash64(number, 3) % 50) AS offer_id, toUInt32(1 + cityHash64(number, 4) % 200) AS affiliate_id, toUInt32(1 + offer_id % 10) AS advertiser_id`;
+const CLIENT = `concat('77.', toString(cityHash64(number, 5) % 256), '.', toString(cityHash64(number, 6) % 256), '.', toString(cityHash64(number, 7) % 256)) AS ip,
+  ${USER_AGENT} AS user_agent, 'https://blog.example/best-running-shoes' AS referer, ${PICK_TEXT(['DE', 'AT', 'CH', 'US', 'GB', 'FR', 'PL'], 8)} AS country,
+  ${PICK_TEXT(['desktop', 'mobile', 'tablet'], 9)} AS device, ${PICK_TEXT(['Windows', 'iOS', 'Android'], 10)} AS os, ${PICK_TEXT(['Chrome', 'Safari', 'Firefox'], 11)} AS browser`;
+
+const CLICKS = `INSERT INTO click_log (hit_id, hit_time, click_id, click_time, offer_id, affiliate_id, advertiser_id, verdict_code, verdict, title,
+  aff_click_id, sub_id1, sub_id2, source, ip, user_agent, referer, country, device, os, browser, method, path, query,
+  chunk_id, chunk_time, chunk_hits, catalogue_version, block_time)
+SELECT ${UUID(0)} AS hit_id, ${TIME} AS hit_time, ${CLICK_ID} AS click_id, hit_time AS click_time, ${WHO},
+  0, 'accepted', 'Accepted', concat('ac-', toString(number)), ${PICK_TEXT(['newsletter', 'review', 'banner', 'social'], 12)},
+  toString(cityHash64(number, 13) % 997), 'blog', ${CLIENT}, 'GET', '/click',
+  concat('o=', toString(offer_id), '&a=', toString(affiliate_id), '&sub_id1=newsletter&aff_click_id=ac-', toString(number)),
+  concat('0-', toString(intDiv(toUnixTimestamp64Milli(hit_time), 60)), '-c'), hit_time, 1000, 1, toDateTime(hit_time)
+FROM numbers({from:UInt64}, {rows:UInt64}) SETTINGS max_execution_time=0`;
+
+const CALLS = `INSERT INTO postback_log (lane, position, block_row, writer, hit_id, hit_time, row_kind, endpoint, channel, transaction_id,
+  click_id, click_time, offer_id, affiliate_id, advertiser_id, goal_id, verdict_code, verdict, title, detail, conv_status,
+  payout, revenue, amount, currency, track_id, adv_order_id, sub_id1, ip, user_agent, referer, country, device, os, browser,
+  method, path, query, chunk_id, chunk_time, chunk_hits, catalogue_version, block_time)
+SELECT toUInt16(900 + offer_id % 4), intDiv(number, 1000) + 1, number % 1000, 'bench', ${UUID(7)} AS hit_id, ${TIME} AS hit_time,
+  'conversion', 'goal-by-click-id', 'postback', hit_id, ${CLICK_ID} AS click_id, hit_time, ${WHO}, offer_id + 100,
+  0, 'accepted', 'Accepted', '', ${PICK_TEXT(['approved', 'pending', 'rejected'], 14)}, 5, 8, 49.9, 'EUR',
+  concat('t-', toString(number)), concat('B-', toString(number)), 'newsletter', ${CLIENT}, 'GET', '/track/goal-by-click-id',
+  concat('click_id=', click_id, '&amount=49.90&adv_order_id=B-', toString(number)),
+  concat('0-', toString(intDiv(toUnixTimestamp64Milli(hit_time), 60)), '-t'), hit_time, 1000, 1, toDateTime(hit_time)
+FROM numbers({from:UInt64}, {rows:UInt64}) SETTINGS max_execution_time=0`;
+
+export async function addRows(
+  clickhouse: ClickHouse,
+  kind: 'clicks' | 'conversions',
+  from: number,
+  to: number,
+  nowMs: number,
+): Promise<void> {
+  for (let at = from; at < to; at += ROWS_A_STATEMENT) {
+    const rows = Math.min(ROWS_A_STATEMENT, to - at);
+    await clickhouse.raw.command({
+      query: kind === 'clicks' ? CLICKS : CALLS,
+      query_params: { from: at, rows, now: nowMs },
+    });
+  }
+}
+
+/** Says that every hour so far has been rolled up: the catch-up of three months is not what is measured. */
+export async function markRolledUp(clickhouse: ClickHouse, nowMs: number): Promise<void> {
+  await clickhouse.command(
+    `INSERT INTO statistics_hourly_generations
+     SELECT toStartOfHour(fromUnixTimestamp(toInt64(intDiv({now:Int64}, 1000) - number * 3600))), {now:UInt64}, fromUnixTimestamp64Milli({now:Int64})
+     FROM numbers(${DAYS * 24 + 2})`,
+    { now: nowMs },
+  );
+}
+
+/** Clicks and calls of a given number, as the generator names them. */
+export function orderIdOf(number: number): string {
+  return `B-${number}`;
+}

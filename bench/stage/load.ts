@@ -1,0 +1,45 @@
+/** Runs the generator as a process of its own and hands its figures back. */
+import { fork } from 'node:child_process';
+import { projectPath } from '../../src/project-root.ts';
+import type { GeneratorMessage, LoadPlan, LoadProgress, LoadResult } from '../load/plan.ts';
+import { pinTo, type Cores } from './processes.ts';
+
+/** Sockets of every load, as the issue asks: 64. */
+export const CONNECTIONS = 64;
+
+export type LoadOptions = Partial<LoadPlan> &
+  Pick<LoadPlan, 'port' | 'rate' | 'seconds' | 'traffic'>;
+
+export async function runGenerator(
+  options: LoadOptions,
+  cores: Cores,
+  onProgress: (progress: LoadProgress) => void = () => undefined,
+): Promise<LoadResult> {
+  const plan: LoadPlan = {
+    host: '127.0.0.1',
+    connections: CONNECTIONS,
+    markEvery: 0,
+    markBase: 0,
+    ...options,
+  };
+  const child = fork(projectPath('bench', 'load', 'generator.ts'), {
+    execArgv: ['--import', 'tsx'],
+    serialization: 'advanced',
+  });
+  try {
+    return await new Promise<LoadResult>((resolve, reject) => {
+      child.once('exit', (code) => reject(new Error(`the generator ended with ${code}`)));
+      child.on('message', (message: GeneratorMessage) => {
+        if (message === 'ready') {
+          if (cores !== undefined && child.pid !== undefined) pinTo(child.pid, cores);
+          child.send(plan);
+        } else if ('progress' in message) onProgress(message.progress);
+        else if ('result' in message) resolve(message.result);
+        else reject(new Error(message.failure));
+      });
+    });
+  } finally {
+    child.removeAllListeners('exit');
+    child.kill('SIGKILL');
+  }
+}

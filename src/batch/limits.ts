@@ -1,0 +1,16 @@
+/** The bounds of a batch file (CONTRACT.md, "POST /track/batch"). A limit on everything. */
+
+/** Of the upload, and of the file it unpacks to: a zip bomb ends here. */
+export const FILE_BYTES_MAX = 1024 ** 3;
+export const LINES_MAX = 5_000_000;
+/** Of one line (a record of CSV with quoted newlines, an element of a JSON array), like the body of a single call. */
+export const LINE_BYTES_MAX = 64 * 1024;
+/** Lines that a receipt names. */
+export const REJECTED_NAMED_MAX = 1_000;
+/** Kept of the text of a line that can't be read. */
+export const RAW_KEPT_MAX = 2_048;
+export const COLUMNS_MAX = 200;
+
+/** One chunk: a good insert, and a job that a worker is done with in a fraction of a second. */
+export const CHUNK_HITS_MAX = 1_000;
+export const CHUNK_BYTES_MAX = 512 * 1024;

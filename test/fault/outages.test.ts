@@ -1,0 +1,156 @@
+/**
+ * Outages under load: a store that is gone for a while, a Redis without memory, a worker that sleeps through its own
+ * replacement, every role asked to end. One ledger runs through all of it and is checked after each.
+ *
+ * SLUICE_FAULT_OUTAGE_S (default 20) and SLUICE_FAULT_RATE (default 200 a second) set length and load.
+ */
+import { readFileSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { projectPath } from '../../src/project-root.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { check, untilStored } from './harness/checker.ts';
+import { startCluster, untilHealthy, type Cluster } from './harness/cluster.ts';
+import { createLedger, percentile, startLoad, type Load } from './harness/load.ts';
+import { untilBack, type ManagedProcess } from './harness/process.ts';
+
+const OUTAGE_MS = Number(process.env['SLUICE_FAULT_OUTAGE_S'] ?? 20) * 1_000;
+const PER_SECOND = Number(process.env['SLUICE_FAULT_RATE'] ?? 200);
+const CALM_MS = 6_000;
+/** Below this, twice as slow is the machine's noise. */
+const P99_FLOOR_MS = 40;
+const RSS_MB_MAX = { edge: 300, worker: 500 };
+
+let cluster: Cluster;
+let load: Load;
+const ledger = createLedger();
+
+beforeAll(async () => {
+  cluster = await startCluster({
+    edges: 2,
+    workers: 2,
+    catalogue: projectPath('test/fault/catalogue.yaml'),
+  });
+}, 120_000);
+afterAll(async () => {
+  await cluster?.close();
+});
+beforeEach(() => {
+  const seed = 11 + ledger.sent.size;
+  load = startLoad({ edgeUrls: [cluster.edgeUrl], perSecond: PER_SECOND, seed, ledger });
+});
+afterEach(async () => {
+  await load.stop();
+  await cluster.untilReady();
+  await untilStored(cluster.sql, ledger, 120_000);
+  console.log(JSON.stringify(await check(cluster.sql, ledger)));
+  await untilHealthy(cluster);
+}, 240_000);
+
+/** Lets traffic flow for a while. Returns when it began and ended. */
+async function calm(ms: number): Promise<[fromMs: number, toMs: number]> {
+  const from = Date.now();
+  await waitFor(() => Date.now() - from >= ms, { timeoutMs: ms + 10_000, what: 'time to pass' });
+  return [from, Date.now()];
+}
+
+async function storedRows(): Promise<number> {
+  const [row] = await cluster.sql.query<{ n: number }>(
+    'SELECT (SELECT count() FROM click_log) + (SELECT count() FROM postback_log) AS n',
+  );
+  return row?.n ?? 0;
+}
+
+/** ms until the rows in ClickHouse have caught up with what is acknowledged, give or take a second of traffic. */
+async function untilCaughtUp(timeoutMs: number): Promise<number> {
+  const began = Date.now();
+  await waitFor(
+    async () => {
+      const rows = await storedRows().catch(() => 0);
+      return rows >= load.progress() - PER_SECOND;
+    },
+    { timeoutMs, intervalMs: 100, what: 'the backlog to drain' },
+  );
+  return Date.now() - began;
+}
+
+function residentMb(managed: ManagedProcess): number {
+  const status = readFileSync(`/proc/${managed.pid ?? 0}/status`, 'utf8');
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
+}
+
+function expectBoundedMemory(): void {
+  for (const edge of cluster.edges)
+    expect(residentMb(edge), edge.name).toBeLessThan(RSS_MB_MAX.edge);
+  for (const worker of cluster.workers)
+    expect(residentMb(worker), worker.name).toBeLessThan(RSS_MB_MAX.worker);
+}
+
+it(`answers as fast as ever while Redis is gone for ${OUTAGE_MS / 1000} s, and goes on within 5 s`, async () => {
+  const [from, to] = await calm(CALM_MS);
+  const normal = percentile(load.ledger, 0.99, from, to);
+  await cluster.redis.hold();
+  const [outFrom, outTo] = await calm(OUTAGE_MS);
+  const during = percentile(load.ledger, 0.99, outFrom, outTo);
+  const refusedBefore = ledger.refused;
+  const before = await storedRows();
+  cluster.redis.release();
+  await cluster.redisClient.ping();
+  const back = Date.now();
+  await waitFor(async () => (await storedRows()) > before, {
+    timeoutMs: 20_000,
+    what: 'rows again',
+  });
+  const resumedMs = Date.now() - back;
+  const drainedMs = await untilCaughtUp(60_000);
+  console.log(
+    `Redis gone: p99 ${normal} ms before, ${during} ms during; rows again after ${resumedMs} ms, level after ${drainedMs} ms`,
+  );
+  expect(during).toBeLessThan(Math.max(P99_FLOOR_MS, 2 * normal));
+  expect(resumedMs).toBeLessThan(5_000);
+  expect(ledger.refused).toBe(refusedBefore);
+  expectBoundedMemory();
+});
+
+it(`keeps every hit while ClickHouse is gone for ${OUTAGE_MS / 1000} s, and drains at twice the intake`, async () => {
+  await calm(2_000);
+  await cluster.clickhouse.hold();
+  await calm(OUTAGE_MS);
+  expectBoundedMemory();
+  cluster.clickhouse.release();
+  await waitFor(() => cluster.sql.ping(), { timeoutMs: 30_000, what: 'ClickHouse' });
+  // At twice the intake the backlog of an outage is gone after as long again.
+  const drainedMs = await untilCaughtUp(OUTAGE_MS + 60_000);
+  console.log(`ClickHouse gone: level ${drainedMs} ms after it was back`);
+  expect(drainedMs).toBeLessThan(OUTAGE_MS);
+  expectBoundedMemory();
+});
+
+it('parks hits while Redis is out of memory, and rejects none for it', async () => {
+  await calm(2_000);
+  await cluster.redisClient.config('SET', 'maxmemory', '1000000');
+  await calm(8_000);
+  await cluster.redisClient.config('SET', 'maxmemory', '0');
+  await untilCaughtUp(60_000);
+});
+
+it('lets a worker sleep through a FLUSHALL and its own replacement', async () => {
+  await calm(1_000);
+  const [sleeper] = cluster.workers;
+  sleeper?.pause();
+  await cluster.redisClient.flushall();
+  // Longer than a job's lock: its chunks are taken over meanwhile.
+  await calm(Math.max(OUTAGE_MS, 18_000));
+  sleeper?.resume();
+  await calm(3_000);
+});
+
+it('ends each role within 30 s of SIGTERM, under load', async () => {
+  await calm(1_000);
+  for (const managed of [...cluster.workers, ...cluster.edges, cluster.clickhouse, cluster.redis]) {
+    const ms = await managed.terminate();
+    expect(ms, managed.name).toBeLessThan(30_000);
+    managed.release();
+    await untilBack(managed);
+    await calm(500);
+  }
+});

@@ -1,0 +1,164 @@
+/** A batch file on its way to a folder of chunks: whole or not at all, the same hits each time, within its limits. */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import {
+  batchesDir,
+  folderOf,
+  hasBatches,
+  moveFolder,
+  recoverBatches,
+  removeParts,
+  type Batch,
+} from '../../src/batch/batch-folder.ts';
+import { makeBatch, type Upload } from '../../src/batch/store-file.ts';
+import { decodeHit } from '../../src/queue/chunk-job.ts';
+import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
+import { decodeChunkFile } from '../../src/spool/chunk-file.ts';
+import type { Hit } from '../../src/domain/hit.ts';
+
+let dir = '';
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'sluice-batch-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+const never = new AbortController().signal;
+
+function uploadOf(content: Buffer | string, batchId = 'b1'): Upload {
+  const file = join(dir, `${batchId}.upload`);
+  writeFileSync(file, content);
+  return {
+    batchId,
+    file,
+    edgeDir: dir,
+    edgeNumber: 3,
+    advertiserId: 7,
+    claim: 'c',
+    keyGiven: true,
+    receivedAtMs: 1_800_000_000_000,
+    ip: '192.0.2.1',
+    userAgent: 'shop/1',
+    uploadedBy: 'key',
+    catalogueVersion: 5,
+    bytesMax: 1e9,
+  };
+}
+
+function hitsOf(folder: string): Hit[] {
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.chunk'))
+    .toSorted()
+    .flatMap((name) => {
+      const { header, records } = decodeChunkFile(readFileSync(join(folder, name)));
+      expect(header?.batch).toEqual({ batchId: 'b1', advertiserId: 7 });
+      return records.map(decodeHit);
+    });
+}
+
+const csv = (lines: number): string =>
+  `click_id;amount;endpoint\n${Array.from({ length: lines }, (_, index) => `id${index};${index % 10 === 9 ? 'x' : index};${index % 7 === 6 ? 'conv' : ''}\n`).join('')}`;
+
+it('every line becomes one hit with its line number, and an id that follows from batch and line alone', async () => {
+  const batch = await makeBatch(uploadOf(csv(2_500)), 'disk', true, never);
+  expect(batch.receipt).toMatchObject({
+    lines: 2_500,
+    hits: 2_500,
+    rejected_lines: 250,
+    ignored_columns: [],
+  });
+  expect(batch.receipt.rejected[0]).toMatchObject({ line: 11, column: 'amount' });
+  expect(batch.chunks.map(([hits]) => hits)).toEqual([1_000, 1_000, 500]);
+  const hits = hitsOf(folderOf(dir, 'b1', '.prepared'));
+  expect(hits.map((hit) => (hit.endpoint === 'click' ? 0 : hit.batch?.line))).toEqual(
+    hits.map((_, index) => index + 2),
+  );
+  const ids = hits.map(({ hitId }) => hitId);
+  expect(new Set(ids).size).toBe(2_500);
+  expect(ids).toEqual(ids.toSorted());
+  expect(ids.every((id) => msOfUuidV7(id) === 1_800_000_000_000)).toBe(true);
+  expect(hits[6]).toMatchObject({
+    endpoint: 'conv',
+    ip: '192.0.2.1',
+    path: '/track/batch',
+    body: '{"click_id":"id6","amount":"6","endpoint":"conv"}',
+  });
+  rmSync(batchesDir(dir), { recursive: true });
+  await makeBatch(uploadOf(gzipSync(csv(2_500))), 'os', true, never);
+  expect(hitsOf(folderOf(dir, 'b1', '.prepared')).map(({ hitId }) => hitId)).toEqual(ids);
+});
+
+it('plain and gzip are the same content; another byte is another', async () => {
+  const hashes = [];
+  for (const [index, content] of [csv(10), gzipSync(csv(10)), csv(11)].entries())
+    hashes.push((await makeBatch(uploadOf(content, `b${index}`), 'os', false, never)).contentHash);
+  expect(hashes[1]).toBe(hashes[0]);
+  expect(hashes[2]).not.toBe(hashes[0]);
+  expect(hasBatches(dir)).toBe(false);
+});
+
+it('a gzip that is cut anywhere, or damaged, is refused and leaves nothing', async () => {
+  const packed = gzipSync(Buffer.from(csv(300)));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 2, max: packed.length - 1 }),
+      fc.boolean(),
+      async (at, cut) => {
+        const bytes = cut ? packed.subarray(0, at) : Buffer.from(packed);
+        if (!cut) bytes[at] = (bytes[at] ?? 0) ^ 0x55;
+        const made = makeBatch(uploadOf(bytes), 'os', true, never).then(
+          ({ receipt }) => receipt.lines,
+          () => 'refused',
+        );
+        // A few header bytes (time, name, system) mean nothing to the content.
+        if (cut || at > 9) expect(await made).toBe('refused');
+        else await made;
+        const left = readdirSync(batchesDir(dir)).filter((name) => !name.endsWith('.prepared'));
+        expect(left).toEqual([]);
+        rmSync(batchesDir(dir), { recursive: true });
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+it('an upload that is given up or does not fit leaves nothing', async () => {
+  const abort = new AbortController();
+  abort.abort();
+  await expect(makeBatch(uploadOf(csv(5_000)), 'os', true, abort.signal)).rejects.toThrow();
+  expect(readdirSync(batchesDir(dir))).toEqual([]);
+  await expect(
+    makeBatch({ ...uploadOf(csv(5_000)), bytesMax: 200_000 }, 'os', true, never),
+  ).rejects.toThrow(/SLUICE_SPOOL_BYTES_MAX/);
+  expect(readdirSync(batchesDir(dir))).toEqual([]);
+});
+
+it('a gzip bomb ends at 1 GiB', async () => {
+  const start = gzipSync('click_id;amount\nx;1\n');
+  const block = gzipSync(Buffer.alloc(32 * 1024 * 1024, 'y'));
+  const bomb = Buffer.concat([start, ...Array.from({ length: 33 }, () => block)]);
+  await expect(makeBatch(uploadOf(bomb), 'os', true, never)).rejects.toMatchObject({ status: 413 });
+  expect(readdirSync(batchesDir(dir))).toEqual([]);
+}, 120_000);
+
+it('after a kill what was not whole is gone, what was whole is found, step by step', async () => {
+  const found = (): { prepared: boolean; batch: Batch }[] => recoverBatches(dir);
+  mkdirSync(folderOf(dir, 'half', '.new'), { recursive: true });
+  writeFileSync(join(folderOf(dir, 'half', '.new'), '000000.chunk'), 'x');
+  mkdirSync(folderOf(dir, 'going', ''), { recursive: true });
+  writeFileSync(join(folderOf(dir, 'going', ''), '000001.v1.ready'), 'x');
+  writeFileSync(join(batchesDir(dir), 'u.part'), 'x');
+  expect(found()).toEqual([]);
+  expect(readdirSync(batchesDir(dir))).toEqual(['u.part']);
+  removeParts(dir);
+  expect(hasBatches(dir)).toBe(false);
+  const batch = await makeBatch(uploadOf(csv(10)), 'os', true, never);
+  expect(found()).toMatchObject([{ prepared: true, batch }]);
+  moveFolder(dir, 'b1', '.prepared', '', 'os');
+  // Of two processes that take the step, the second finds it taken.
+  moveFolder(dir, 'b1', '.prepared', '', 'os');
+  expect(found()).toMatchObject([{ prepared: false, batch }]);
+});

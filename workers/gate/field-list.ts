@@ -1,0 +1,83 @@
+/**
+ * Collects the hash fields that a script call names, each once, and lays them out as arguments: the fields of one key
+ * side by side, so that Lua reads them by HMGET without taking anything apart. Knows nothing of what the fields mean.
+ */
+
+/** How apply.lua treats the fields of a key; judge.lua only reads. Their order is spelled there too. */
+export const FIELD_KINDS = ['first', 'click', 'cap'] as const;
+export type FieldKind = (typeof FIELD_KINDS)[number];
+
+/** A slot is a group and a place in it, in one number; 0 is no slot. */
+const PLACES = 2 ** 20;
+
+interface Group {
+  readonly keyIndex: number;
+  readonly kind: FieldKind;
+  readonly places: Map<string, number>;
+}
+
+export interface Placement {
+  /** Every field, group by group. */
+  readonly fields: readonly string[];
+  /** A group: index of its key in KEYS, first and last of its fields in ARGV. */
+  readonly groups: readonly (readonly [key: number, from: number, to: number])[];
+  readonly kinds: readonly FieldKind[];
+  /** The slots of each group, in the order of its fields. */
+  readonly slots: readonly (readonly number[])[];
+  /** Index in ARGV of a slot's field; numbers that are no slot (0 and below) stay as they are. */
+  argument(slot: number): number;
+}
+
+export interface FieldList {
+  /** KEYS: the first is the lane's meta key. */
+  readonly keys: readonly string[];
+  slot(key: string, field: string, kind?: FieldKind): number;
+  /** Lays the fields out behind so many arguments. */
+  place(argumentsBefore: number): Placement;
+}
+
+export function createFieldList(firstKey: string): FieldList {
+  const keys = [firstKey];
+  const groups: Group[] = [];
+  const byKey = new Map<string, number>();
+  return {
+    keys,
+    slot(key, field, kind = 'first') {
+      let number = byKey.get(key);
+      if (number === undefined) {
+        keys.push(key);
+        groups.push({ keyIndex: keys.length, kind, places: new Map() });
+        number = groups.length;
+        byKey.set(key, number);
+      }
+      const places = groups[number - 1]?.places ?? new Map<string, number>();
+      let place = places.get(field);
+      if (place === undefined) {
+        place = places.size;
+        places.set(field, place);
+      }
+      return number * PLACES + place;
+    },
+    place(argumentsBefore) {
+      let at = argumentsBefore + 1;
+      const starts = groups.map(({ places }) => {
+        const start = at;
+        at += places.size;
+        return start;
+      });
+      return {
+        fields: groups.flatMap(({ places }) => [...places.keys()]),
+        groups: groups.map(({ keyIndex, places }, index) => {
+          const from = starts[index] ?? 0;
+          return [keyIndex, from, from + places.size - 1] as const;
+        }),
+        kinds: groups.map(({ kind }) => kind),
+        slots: groups.map(({ places }, index) =>
+          Array.from(places.values(), (place) => (index + 1) * PLACES + place),
+        ),
+        argument: (slot) =>
+          slot < PLACES ? slot : (starts[Math.floor(slot / PLACES) - 1] ?? 0) + (slot % PLACES),
+      };
+    },
+  };
+}

@@ -1,0 +1,133 @@
+/**
+ * What judge.lua is given and what it answers. Fields go as arguments of their own, each once: Lua reads many by one
+ * command, and what a block asks of one counter is asked once.
+ */
+import type { Caps } from '../../src/domain/catalogue.ts';
+import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
+import type { RedisKeys } from '../../src/redis/keys.ts';
+import { CAP_PERIODS, CAP_SCOPES, capFields, ipField, type ScriptInput } from './claims.ts';
+import { createFieldList, type FieldList } from './field-list.ts';
+import type { JudgeAnswer } from './scripts.ts';
+
+/** Position, signatures, plan. */
+const ARGUMENTS_BEFORE = 3;
+/** Of a request's numbers, those that name a field: click, order, address, track. */
+const SLOT_POSITIONS = [2, 4, 5, 6] as const;
+
+function limitsOf(caps: Caps | null): number[] {
+  return CAP_PERIODS.map(([name]) => caps?.[name] ?? -1);
+}
+
+const MODES = { create: 0, change: 1, 'change-or-create': 2 } as const;
+/** A target that is another call of the chunk and did not come as far as the gate. */
+const TARGET_REJECTED = -2;
+const TARGET_STORED = -1;
+/** A track id that is asked for and missing. */
+const TRACK_MISSING = -1;
+
+function targetOf(request: GateRequest, numbers: ReadonlyMap<string, number>): number {
+  if (request.targetTransactionId === '') return 0;
+  if (!request.targetInBlock) return TARGET_STORED;
+  return numbers.get(request.targetTransactionId) ?? TARGET_REJECTED;
+}
+
+/** The cap sets of a block: calls of one goal, affiliate and period share one. */
+function createCapSets(keys: RedisKeys, lane: number, fields: FieldList) {
+  const sets: (readonly number[])[] = [];
+  const numbers = new Map<string, number>();
+  return {
+    sets,
+    /** Number of the set, from 1. */
+    numberOf(request: GateRequest): number {
+      const { rules, goalId, affiliateId, hitTimeMs } = request;
+      const names = capFields(rules.timezone, hitTimeMs, affiliateId);
+      const identity = `${goalId} ${names.join(' ')}`;
+      const known = numbers.get(identity);
+      if (known !== undefined) return known;
+      const limits = [...limitsOf(rules.caps), ...limitsOf(rules.affiliateCaps)];
+      const key = keys.lane.caps(lane, goalId);
+      sets.push(names.flatMap((name, index) => [fields.slot(key, name), limits[index] ?? -1]));
+      numbers.set(identity, sets.length);
+      return sets.length;
+    },
+  };
+}
+
+/** KEYS and ARGV of judge.lua after the position and the signatures. */
+export function encodeRequests(
+  requests: readonly GateRequest[],
+  keys: RedisKeys,
+  lane: number,
+): ScriptInput {
+  const fields = createFieldList(keys.lane.meta(lane));
+  const capSets = createCapSets(keys, lane, fields);
+  const numbers = new Map(requests.map(({ hitId }, index) => [hitId, index + 1]));
+  const slotIf = (wanted: boolean, key: () => string, field: string): number =>
+    wanted && field !== '' ? fields.slot(key(), field) : 0;
+  const encoded = requests.map((request) => {
+    const { rules, goalId, offerId, clickId, orderId, trackId } = request;
+    const ip = ipField(rules, request.hitTimeMs, request.uniqueIp);
+    const track = slotIf(rules.uniqueTrackId, () => keys.lane.tracks(lane, goalId), trackId);
+    return [
+      MODES[request.mode],
+      targetOf(request, numbers),
+      slotIf(true, () => keys.lane.clicks(lane, goalId), clickId),
+      rules.oncePerClick ? 1 : 0,
+      slotIf(rules.uniqueOrderId, () => keys.lane.orders(lane, goalId), orderId),
+      slotIf(true, () => keys.lane.ips(lane, offerId), ip),
+      rules.uniqueTrackId && trackId === '' ? TRACK_MISSING : track,
+      capSets.numberOf(request),
+    ];
+  });
+  const place = fields.place(ARGUMENTS_BEFORE);
+  const slots = (at: readonly number[]): number[] =>
+    encoded.flatMap((request) =>
+      request.map((value, index) => (at.includes(index) ? place.argument(value) : value)),
+    );
+  const caps = capSets.sets.map((set) =>
+    set.map((value, index) => (index % 2 === 0 ? place.argument(value) : value)),
+  );
+  const plan = JSON.stringify([place.groups.flat(), caps, slots(SLOT_POSITIONS)]);
+  return { keys: fields.keys, args: [plan, ...place.fields] };
+}
+
+/** What judge.lua answered about a request. A number in place of a transaction id names a request of the block. */
+export function parseAnswer(
+  answer: JudgeAnswer,
+  request: GateRequest,
+  requests: readonly GateRequest[],
+): GateReply {
+  if (answer === 0) return { kind: 'accepted' };
+  const [code, value, blocking] = answer;
+  const idOf = (holder: number | string | undefined): string =>
+    typeof holder === 'number' ? (requests[holder - 1]?.hitId ?? '') : (holder ?? '');
+  switch (code) {
+    case 1:
+      return {
+        kind: 'changed',
+        transactionId: value === undefined ? request.targetTransactionId : idOf(value),
+      };
+    case 119:
+      return { kind: 'transaction-not-found' };
+    case 101:
+    case 102:
+    case 103:
+    case 122:
+      return { kind: 'rejected', code, blockingTransactionId: idOf(value) };
+    case 107: {
+      const index = Number(value);
+      const scope = CAP_SCOPES[Math.floor(index / CAP_PERIODS.length)] ?? 'goal';
+      const period = (CAP_PERIODS[index % CAP_PERIODS.length] ?? CAP_PERIODS[0])[0];
+      const caps = scope === 'goal' ? request.rules.caps : request.rules.affiliateCaps;
+      return {
+        kind: 'cap-reached',
+        scope,
+        period,
+        limit: caps?.[period] ?? 0,
+        blockingTransactionId: idOf(blocking),
+      };
+    }
+    default:
+      throw new Error(`the gate answered ${JSON.stringify(answer)}`);
+  }
+}
