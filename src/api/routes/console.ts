@@ -8,6 +8,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { projectPath } from '../../project-root.ts';
 import type { ApiContext } from '../context.ts';
 
+/** `/api-keys` is a page of the console. */
+const isApi = (request: FastifyRequest): boolean => request.url.startsWith('/api/');
+
 const ASSETS = /[\\/]assets[\\/]/;
 
 /** Own files only; the tracking front may be asked, for the debugger's test clicks. */
@@ -56,13 +59,13 @@ export async function registerConsole(
     },
   });
   app.addHook('onSend', async (request, reply, payload) => {
-    if (!request.url.startsWith('/api')) secure(context, request, reply);
+    if (!isApi(request)) secure(context, request, reply);
     return payload;
   });
   return (request, reply) => {
     const isPage =
       (request.method === 'GET' || request.method === 'HEAD') &&
       (request.headers.accept ?? '').includes('text/html');
-    return isPage && !request.url.startsWith('/api') ? reply.sendFile('index.html') : undefined;
+    return isPage && !isApi(request) ? reply.sendFile('index.html') : undefined;
   };
 }

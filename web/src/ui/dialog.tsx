@@ -1,5 +1,5 @@
 /** A modal dialog on the browser's own `<dialog>`: it traps the focus, closes with Escape, gives the focus back. */
-import { useEffect, useId, useRef, type ReactNode } from 'react';
+import { useEffect, useId, useLayoutEffect, useRef, type ReactNode } from 'react';
 
 export function Dialog(props: {
   title: string;
@@ -21,7 +21,8 @@ export function Dialog(props: {
     dialog.addEventListener('mousedown', closeOutside);
     return () => dialog.removeEventListener('mousedown', closeOutside);
   }, [onClose]);
-  useEffect(() => {
+  // Before the element leaves the page: only then the browser gives the focus back.
+  useLayoutEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
     return () => dialog?.close();
