@@ -9,9 +9,14 @@ function parseAddress(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   return isPlain ? ipaddr.parse(text) : undefined;
 }
 
+/** IPv4 as almost everyone writes it: four decimal numbers without leading zeros. It is its own canonical text. */
+const PLAIN_IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?=\d)|$)){4}$/;
+
 /** Canonical text (v4-mapped IPv6 becomes IPv4, a zone such as `%eth0` goes), or undefined when the text is no address. */
 export function canonicalIp(text: string): string | undefined {
-  const address = parseAddress(text.trim().replace(/%[0-9A-Za-z]+$/, ''));
+  const trimmed = text.trim();
+  if (PLAIN_IPV4.test(trimmed)) return trimmed;
+  const address = parseAddress(trimmed.replace(/%[0-9A-Za-z]+$/, ''));
   return address === undefined ? undefined : ipaddr.process(address.toString()).toString();
 }
 
@@ -42,13 +47,32 @@ export function parseCidr(text: string): [ipaddr.IPv4 | ipaddr.IPv6, number] | u
     : [address, prefix];
 }
 
-/** The first of the CIDRs that holds the address, or undefined. */
+interface ParsedCidr {
+  readonly text: string;
+  readonly cidr: [ipaddr.IPv4 | ipaddr.IPv6, number];
+}
+
+/** Lists are constant (settings, an offer of a catalogue version): each is parsed once. */
+const parsedLists = new WeakMap<readonly string[], readonly ParsedCidr[]>();
+
+function parseList(cidrs: readonly string[]): readonly ParsedCidr[] {
+  const known = parsedLists.get(cidrs);
+  if (known !== undefined) return known;
+  const parsed = cidrs.flatMap((text) => {
+    const cidr = parseCidr(text);
+    return cidr === undefined ? [] : [{ text, cidr }];
+  });
+  parsedLists.set(cidrs, parsed);
+  return parsed;
+}
+
+/** The first of the CIDRs that holds the address, or undefined. The list must not change. */
 export function matchingCidr(ip: string, cidrs: readonly string[]): string | undefined {
+  if (cidrs.length === 0) return undefined;
   const canonical = canonicalIp(ip);
   if (canonical === undefined) return undefined;
   const address = ipaddr.parse(canonical);
-  return cidrs.find((text) => {
-    const cidr = parseCidr(text);
-    return cidr !== undefined && cidr[0].kind() === address.kind() && address.match(cidr);
-  });
+  return parseList(cidrs).find(
+    ({ cidr }) => cidr[0].kind() === address.kind() && address.match(cidr),
+  )?.text;
 }
