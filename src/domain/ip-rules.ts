@@ -47,13 +47,32 @@ export function parseCidr(text: string): [ipaddr.IPv4 | ipaddr.IPv6, number] | u
     : [address, prefix];
 }
 
-/** The first of the CIDRs that holds the address, or undefined. */
+interface ParsedCidr {
+  readonly text: string;
+  readonly cidr: [ipaddr.IPv4 | ipaddr.IPv6, number];
+}
+
+/** Lists are constant (settings, an offer of a catalogue version): each is parsed once. */
+const parsedLists = new WeakMap<readonly string[], readonly ParsedCidr[]>();
+
+function parseList(cidrs: readonly string[]): readonly ParsedCidr[] {
+  const known = parsedLists.get(cidrs);
+  if (known !== undefined) return known;
+  const parsed = cidrs.flatMap((text) => {
+    const cidr = parseCidr(text);
+    return cidr === undefined ? [] : [{ text, cidr }];
+  });
+  parsedLists.set(cidrs, parsed);
+  return parsed;
+}
+
+/** The first of the CIDRs that holds the address, or undefined. The list must not change. */
 export function matchingCidr(ip: string, cidrs: readonly string[]): string | undefined {
+  if (cidrs.length === 0) return undefined;
   const canonical = canonicalIp(ip);
   if (canonical === undefined) return undefined;
   const address = ipaddr.parse(canonical);
-  return cidrs.find((text) => {
-    const cidr = parseCidr(text);
-    return cidr !== undefined && cidr[0].kind() === address.kind() && address.match(cidr);
-  });
+  return parseList(cidrs).find(
+    ({ cidr }) => cidr[0].kind() === address.kind() && address.match(cidr),
+  )?.text;
 }

@@ -5,6 +5,9 @@ import type { EdgeRequest } from './uws-adapter.ts';
 
 const IPV4 = /^\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}$/;
 
+/** Addresses of which it is remembered whether they are trusted proxies. */
+const REMEMBERED_MAX = 10_000;
+
 export interface Client {
   readonly ip: string;
   readonly https: boolean;
@@ -16,7 +19,17 @@ export type ClientReader = (request: Omit<EdgeRequest, 'body'>) => Client;
 export function createClientReader(trustedProxies: readonly string[]): ClientReader {
   const peerIp = (peer: string): string => (IPV4.test(peer) ? peer : (canonicalIp(peer) ?? peer));
   if (trustedProxies.length === 0) return (request) => ({ ip: peerIp(request.peer), https: false });
-  const isTrusted = (ip: string): boolean => matchingCidr(ip, trustedProxies) !== undefined;
+  // Proxies are few and ask all the time; visitors' addresses come here too, so the memory is bounded.
+  const known = new Map<string, boolean>();
+  const isTrusted = (ip: string): boolean => {
+    let trusted = known.get(ip);
+    if (trusted === undefined) {
+      trusted = matchingCidr(ip, trustedProxies) !== undefined;
+      if (known.size >= REMEMBERED_MAX) known.clear();
+      known.set(ip, trusted);
+    }
+    return trusted;
+  };
   return (request) => {
     let ip = peerIp(request.peer);
     if (!isTrusted(ip)) return { ip, https: false };
