@@ -131,6 +131,7 @@ test('an edge takes over the folder of one that was killed, and loses and double
   const worker = await startWorkerRole({
     redisUrl: server.url,
     clickhouse: clickhouseSettings,
+    retention: { clicksDays: null, invalidDays: null },
     logger,
   });
   try {
