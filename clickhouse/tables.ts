@@ -53,6 +53,7 @@ export const CLICK_COLUMNS: readonly Column[] = [
   ['method', 'String'],
   ['path', 'String'],
   ['query', 'String'],
+  ['ip_key', 'String'],
   ...CHUNK_COLUMNS,
 ];
 

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import type { Retention } from '../clickhouse/retention.ts';
 import { AppError } from './domain/app-error.ts';
 import { EDGE_NUMBER_MAX } from './domain/click-id.ts';
+import { IP_STORAGE_MODES, type IpStorageMode } from './domain/ip-storage.ts';
 import { parseCidr } from './domain/ip-rules.ts';
 
 export interface Config {
@@ -33,6 +34,9 @@ export interface Config {
   /** First edge number of this host: edge numbers must differ between hosts, or click ids collide. */
   readonly edgeNumberBase: number;
   readonly retention: Retention;
+  readonly ipStorage: IpStorageMode;
+  /** Null: made of this data dir's secrets. */
+  readonly ipHashKey: string | null;
   /** Null but in fault tests: names a file that says where this process shall die (`cli/crash.ts`). */
   readonly crashFile: string | null;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
@@ -146,6 +150,8 @@ export function readConfig(
     trafficbackUrl: read.url('SLUICE_TRAFFICBACK_URL', ['http:', 'https:']),
     trackingUrl: read.url('SLUICE_TRACKING_URL', ['http:', 'https:']),
     edgeNumberBase: read.integer('SLUICE_EDGE_NUMBER_BASE', 0, 0, EDGE_NUMBER_MAX),
+    ipStorage: read.oneOf('SLUICE_IP_STORAGE', 'full', IP_STORAGE_MODES),
+    ipHashKey: read.text('SLUICE_IP_HASH_KEY'),
     retention: {
       clicksDays: read.days('SLUICE_RETENTION_CLICKS_DAYS'),
       invalidDays: read.days('SLUICE_RETENTION_INVALID_DAYS'),
@@ -162,6 +168,13 @@ export function readConfig(
   }
   if (config.adminKey !== null && config.adminKey.length < 16) {
     faults.push('SLUICE_ADMIN_KEY must have at least 16 characters');
+  }
+  if (config.ipHashKey !== null && config.ipHashKey.length < 16)
+    faults.push('SLUICE_IP_HASH_KEY must have at least 16 characters');
+  if (config.ipStorage !== 'full' && config.clickhouseUrl !== null && config.ipHashKey === null) {
+    faults.push(
+      `SLUICE_IP_HASH_KEY is required because SLUICE_IP_STORAGE=${config.ipStorage} and CLICKHOUSE_URL is set: every host must hash alike`,
+    );
   }
   if (!isLoopbackHost(config.host) && config.analystPassword === null) {
     faults.push(

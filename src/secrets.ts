@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
+import { createIpStorage, type IpStorage } from './domain/ip-storage.ts';
 
 export interface Secrets {
   readonly adminKey: string;
@@ -81,4 +82,12 @@ export function clickhouseAccessOf(config: Config, secrets: Secrets): ClickHouse
   const user = decodeURIComponent(url.username) || 'default';
   const password = decodeURIComponent(url.password);
   return { url: url.origin, user, password, database };
+}
+
+/** How visitors' addresses are stored; every role of an instance gets the same. */
+export function ipStorageOf(config: Config, secrets: Secrets): IpStorage {
+  return createIpStorage(
+    config.ipStorage,
+    config.ipHashKey ?? `addresses ${secrets.clickhousePassword}`,
+  );
 }

@@ -2,6 +2,7 @@
  * The gate alone: verdicts a second on one Redis core, every rule on, judge and apply; beside the same rules as one
  * pipelined command sequence a hit. The log in ClickHouse is left out here: the pipeline rows have it.
  */
+import { FULL_IPS } from '../../src/domain/ip-storage.ts';
 import { connect } from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -78,6 +79,7 @@ function acceptedOf(request: GateRequest): AcceptedConversion {
 
 /** A log that holds nothing: only the gate is measured. */
 const EMPTY_LOG: LaneLog = {
+  ips: FULL_IPS,
   lastPosition: () => Promise.resolve(0),
   writerOf: () => Promise.resolve(undefined),
   presentChunks: () => Promise.resolve(new Set()),

@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS click_log
     method LowCardinality(String) COMMENT 'HTTP method',
     path String COMMENT 'Path as sent',
     query String COMMENT 'Query as sent, token blanked',
+    ip_key String COMMENT 'Keyed hash of the address, when addresses are not kept whole; empty: they are',
     chunk_id String COMMENT 'The spool chunk that brought the hit',
     chunk_time DateTime64(3, 'UTC') COMMENT 'When the edge opened that chunk; indexed, so that a look-up by chunk is cheap',
     chunk_hits UInt32 COMMENT 'Hits in that chunk: it is complete when so many rows have its id',

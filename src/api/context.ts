@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import type { Accounts } from '../accounts/accounts.ts';
+import type { IpStorage } from '../domain/ip-storage.ts';
 import type { User } from '../domain/user.ts';
 import type { CatalogueStore } from '../catalogue/store.ts';
 import type { RedisKeys } from '../redis/keys.ts';
@@ -24,6 +25,8 @@ export interface ApiContext {
   readonly tracking: { readonly url: string | null; readonly port: number };
   /** CIDRs of proxies whose X-Forwarded-For tells the caller's address. */
   readonly trustedProxies: readonly string[];
+  /** How visitors' addresses are stored: the gate compares what the workers compare. */
+  readonly ips: IpStorage;
   readonly logger: Logger;
 }
 

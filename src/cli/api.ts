@@ -8,7 +8,7 @@ import type { Config } from '../config.ts';
 import { messageOf } from '../domain/app-error.ts';
 import { connectRedis } from '../redis/connect.ts';
 import { createRedisKeys } from '../redis/keys.ts';
-import { clickhouseAccessOf, openSecrets, redisUrlOf } from '../secrets.ts';
+import { clickhouseAccessOf, ipStorageOf, openSecrets, redisUrlOf } from '../secrets.ts';
 import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
 
 /** Redis may lose the catalogue at any time: it is looked at this often. */
@@ -34,6 +34,7 @@ export async function runApi(config: Config): Promise<number> {
     accounts,
     tracking: { url: config.trackingUrl?.replace(/\/+$/, '') ?? null, port: config.edgePort },
     trustedProxies: config.trustedProxies,
+    ips: ipStorageOf(config, secrets),
     logger,
   });
   await app.listen({ host: config.host, port: config.apiPort });

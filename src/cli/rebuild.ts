@@ -3,6 +3,7 @@ import { createLaneLog } from '../../workers/gate/lane-log.ts';
 import { createLaneState } from '../../workers/gate/lane-state.ts';
 import type { Config } from '../config.ts';
 import { LANE_COUNT } from '../domain/gate-request.ts';
+import { ipStorageOf, openSecrets } from '../secrets.ts';
 import { openInstance } from './instance.ts';
 import { createLogger } from './process.ts';
 
@@ -15,7 +16,7 @@ export async function runRebuild(config: Config): Promise<number> {
     await store.refill();
     console.log('catalogue: published');
     for (let lane = 0; lane < LANE_COUNT; lane++) {
-      const log = createLaneLog(clickhouse, lane);
+      const log = createLaneLog(clickhouse, lane, ipStorageOf(config, openSecrets(config)));
       const state = createLaneState({
         redis,
         keys,

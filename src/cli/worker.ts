@@ -1,7 +1,7 @@
 /** `sluice worker`: one worker process. */
 import { startWorkerRole } from '../../workers/ingest/role.ts';
 import type { Config } from '../config.ts';
-import { clickhouseAccessOf, openSecrets, redisUrlOf } from '../secrets.ts';
+import { clickhouseAccessOf, ipStorageOf, openSecrets, redisUrlOf } from '../secrets.ts';
 import { openCrashFile } from './crash.ts';
 import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
 
@@ -12,6 +12,7 @@ export async function runWorker(config: Config): Promise<number> {
     redisUrl: redisUrlOf(config, secrets),
     clickhouse: clickhouseAccessOf(config, secrets),
     retention: config.retention,
+    ips: ipStorageOf(config, secrets),
     reach: openCrashFile(config.crashFile),
     logger,
   });

@@ -20,8 +20,16 @@ export function canonicalIp(text: string): string | undefined {
   return address === undefined ? undefined : ipaddr.process(address.toString()).toString();
 }
 
-/** What Unique IP compares: an IPv4 address whole, an IPv6 address by its /64. '' for no address. */
+/** Begins a stored hash of an address (`ip-storage.ts`); no address does. */
+export const IP_KEY_PREFIX = 'h:';
+
+export function isIpKey(text: string): boolean {
+  return text.startsWith(IP_KEY_PREFIX);
+}
+
+/** What Unique IP compares: an IPv4 address whole, an IPv6 address by its /64, a stored hash as it is. '' for neither. */
 export function uniqueIpOf(ip: string): string {
+  if (isIpKey(ip)) return ip;
   const canonical = canonicalIp(ip);
   if (canonical === undefined) return '';
   if (!canonical.includes(':')) return canonical;

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { FULL_IPS } from '../../src/domain/ip-storage.ts';
 import { createCatalogueStore } from '../../src/catalogue/store.ts';
 import { projectPath } from '../../src/project-root.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
@@ -131,6 +132,7 @@ test('an edge takes over the folder of one that was killed, and loses and double
   const worker = await startWorkerRole({
     redisUrl: server.url,
     clickhouse: clickhouseSettings,
+    ips: FULL_IPS,
     retention: { clicksDays: null, invalidDays: null },
     logger,
   });

@@ -11,6 +11,7 @@ import {
   EMPTY_CATALOGUE,
   type UniqueIpWindow,
 } from '../../src/domain/catalogue.ts';
+import { FULL_IPS } from '../../src/domain/ip-storage.ts';
 import type { GateReply, GateRequest, GateRules } from '../../src/domain/gate-request.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
 import type { LaneLog, LoggedConversion } from '../../workers/gate/lane-log.ts';
@@ -133,6 +134,7 @@ function createLog() {
   const entries: LoggedConversion[] = [];
   let last = 0;
   const log: LaneLog = {
+    ips: FULL_IPS,
     lastPosition: async () => last,
     writerOf: async () => undefined,
     presentChunks: async () => new Set(),

@@ -6,6 +6,7 @@ import { createCatalogueSnapshot, type CatalogueState } from '../../src/domain/c
 import { createClickIdCodec } from '../../src/domain/click-id.ts';
 import { LANE_COUNT } from '../../src/domain/gate-request.ts';
 import type { Chunk, ClickHit, ConversionHit } from '../../src/domain/hit.ts';
+import { FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
 import { createLaneLog } from '../../workers/gate/lane-log.ts';
 import { createLaneState } from '../../workers/gate/lane-state.ts';
@@ -28,6 +29,7 @@ export function createTestWorker(deps: {
   readonly keys: RedisKeys;
   readonly catalogue: CatalogueState;
   readonly clock?: () => number;
+  readonly ips?: IpStorage;
 }): TestWorker {
   const { clickhouse, redis, keys } = deps;
   const clock = deps.clock ?? Date.now;
@@ -35,9 +37,10 @@ export function createTestWorker(deps: {
   const snapshot = createCatalogueSnapshot(deps.catalogue);
   const snapshotAt = () => Promise.resolve(snapshot);
   const enrichment = { country: () => '', device: () => ({ device: '', os: '', browser: '' }) };
-  const clicks = createClickStore({ clickhouse, enrichment, clock });
+  const ips = deps.ips ?? FULL_IPS;
+  const clicks = createClickStore({ clickhouse, enrichment, ips, clock });
   const lanes = Array.from({ length: LANE_COUNT }, (_, lane) => {
-    const log = createLaneLog(clickhouse, lane);
+    const log = createLaneLog(clickhouse, lane, ips);
     const state = createLaneState({ redis, keys, lane, log, snapshotAt, clock, logger });
     return createLaneWriter({ clickhouse, lane, log, state, clock, logger });
   });
@@ -49,6 +52,7 @@ export function createTestWorker(deps: {
     snapshotAt,
     codecOf: () => codec,
     enrichment,
+    ips,
     clock,
     onCommitted: () => undefined,
   });

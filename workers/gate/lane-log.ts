@@ -1,7 +1,7 @@
 /** The log of a lane in ClickHouse, read: who owns a position, what blocks accepted, which chunks are there. */
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { quotedList, timeLiteral } from '../../clickhouse/insert.ts';
-import { uniqueIpOf } from '../../src/domain/ip-rules.ts';
+import { FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
 import type { AcceptedConversion } from './claims.ts';
 
 export interface ChunkReference {
@@ -29,7 +29,7 @@ export interface LoggedConversion extends AcceptedConversion {
   readonly catalogueVersion: number;
 }
 
-function toAccepted(row: AcceptedRow): LoggedConversion {
+function toAccepted(row: AcceptedRow, ips: IpStorage): LoggedConversion {
   return {
     position: row.position,
     catalogueVersion: row.catalogue_version,
@@ -41,7 +41,7 @@ function toAccepted(row: AcceptedRow): LoggedConversion {
     clickId: row.has_click === 1 ? row.click_id : '',
     orderId: row.adv_order_id,
     trackId: row.track_id,
-    uniqueIp: uniqueIpOf(row.visitor_ip),
+    uniqueIp: ips.key(row.visitor_ip),
   };
 }
 
@@ -51,8 +51,9 @@ export function inChunks(chunks: readonly ChunkReference[]): string {
   return `chunk_time BETWEEN ${timeLiteral(Math.min(...times))} AND ${timeLiteral(Math.max(...times))} AND chunk_id IN (${quotedList(chunks.map(({ chunkId }) => chunkId))})`;
 }
 
-export function createLaneLog(clickhouse: ClickHouse, lane: number) {
+export function createLaneLog(clickhouse: ClickHouse, lane: number, ips: IpStorage = FULL_IPS) {
   return {
+    ips,
     async lastPosition(): Promise<number> {
       const rows = await clickhouse.query<{ last: number }>(
         `SELECT max(position) AS last FROM postback_log WHERE lane = ${lane}`,
@@ -83,7 +84,7 @@ export function createLaneLog(clickhouse: ClickHouse, lane: number) {
            ${offerId === undefined ? '' : `AND offer_id = ${offerId}`}
          ORDER BY position, block_row`,
       );
-      return rows.map(toAccepted);
+      return rows.map((row) => toAccepted(row, ips));
     },
   };
 }

@@ -73,12 +73,6 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-function signatures(rules: ReadonlyMap<number, RuleSignature>): string {
-  return JSON.stringify(
-    Object.fromEntries([...rules].map(([offerId, rule]) => [String(offerId), signatureText(rule)])),
-  );
-}
-
 function groupBy<K, T>(items: readonly T[], key: (item: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();
   for (const item of items) {
@@ -93,6 +87,16 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
   const { redis, keys, lane, log, logger } = deps;
   const metaKey = keys.lane.meta(lane);
   let believed = -1;
+
+  /** State that compares hashes of addresses is another state than one that compares addresses. */
+  function signatures(rules: ReadonlyMap<number, RuleSignature>): string {
+    const suffix = log.ips.hashes ? '|hashed' : '';
+    return JSON.stringify(
+      Object.fromEntries(
+        [...rules].map(([offerId, rule]) => [String(offerId), `${signatureText(rule)}${suffix}`]),
+      ),
+    );
+  }
 
   async function readApplied(): Promise<number> {
     const applied = await redis.hget(metaKey, 'applied');

@@ -11,7 +11,6 @@ import { AppError, isRetryable, messageOf } from '../../src/domain/app-error.ts'
 import { reachNothing, type Reach } from '../../src/domain/crash-points.ts';
 import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
-import { uniqueIpOf } from '../../src/domain/ip-rules.ts';
 import type { AcceptedConversion, RuleSignature } from './claims.ts';
 import { inChunks, type ChunkReference, type LaneLog } from './lane-log.ts';
 import type { LaneState } from './lane-state.ts';
@@ -89,7 +88,7 @@ function acceptedOf(request: GateRequest, fields: PostbackFields): AcceptedConve
     clickId: request.clickId,
     orderId: fields.adv_order_id,
     trackId: fields.track_id,
-    uniqueIp: uniqueIpOf(fields.visitor_ip),
+    uniqueIp: request.uniqueIp,
   };
 }
 

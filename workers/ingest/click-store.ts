@@ -5,6 +5,7 @@ import { CLICK_COLUMNS } from '../../clickhouse/tables.ts';
 import { AppError } from '../../src/domain/app-error.ts';
 import type { Reach } from '../../src/domain/crash-points.ts';
 import type { ClickIdCodec, OpenedClickId } from '../../src/domain/click-id.ts';
+import { FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
 import type { Chunk, ClickHit } from '../../src/domain/hit.ts';
 import type { StoredClick } from '../../src/domain/judge/resolve.ts';
 import { clickRow, type Enrichment } from './rows.ts';
@@ -43,10 +44,12 @@ const numbered = (prefix: string): string =>
 export function createClickStore(deps: {
   readonly clickhouse: ClickHouse;
   readonly enrichment: Enrichment;
+  readonly ips?: IpStorage;
   readonly clock: () => number;
   readonly reach?: Reach;
 }): ClickStore {
   const { clickhouse, enrichment } = deps;
+  const ips = deps.ips ?? FULL_IPS;
   const remembered = new Map<string, StoredClick>();
 
   async function storedRows(chunk: Chunk): Promise<number> {
@@ -60,7 +63,7 @@ export function createClickStore(deps: {
 
   async function lookUp(ids: readonly (readonly [string, OpenedClickId])[]): Promise<void> {
     const rows = await clickhouse.query<ClickRecord>(
-      `SELECT click_id, toUnixTimestamp64Milli(click_time) AS click_time_ms, offer_id, affiliate_id, advertiser_id, ip,
+      `SELECT click_id, toUnixTimestamp64Milli(click_time) AS click_time_ms, offer_id, affiliate_id, advertiser_id, if(ip_key = '', ip, ip_key) AS ip,
          aff_click_id, source, ${numbered('sub_id')} AS sub_ids, ${numbered('aff_param')} AS aff_params
        FROM click_log
        WHERE offer_id IN {offers:Array(UInt32)}
@@ -85,7 +88,7 @@ export function createClickStore(deps: {
           table: 'click_log',
           columns: CLICK_COLUMNS,
           rows: clicks.map((hit) =>
-            clickRow(hit, codec.open(hit.clickId), chunk, enrichment, blockTimeS),
+            clickRow(hit, codec.open(hit.clickId), chunk, { enrichment, ips, blockTimeS }),
           ),
           token: `${chunk.header.chunkId}#${token}`,
           guard: `NOT EXISTS (SELECT 1 FROM click_log WHERE chunk_time = ${timeLiteral(chunk.header.openedAtMs)} AND chunk_id = '${chunk.header.chunkId}')`,

@@ -4,9 +4,10 @@ import { messageOf } from '../../src/domain/app-error.ts';
 import { snapshotOfAdvertiser, type CatalogueSnapshot } from '../../src/domain/catalogue.ts';
 import type { ClickIdCodec, OpenedClickId } from '../../src/domain/click-id.ts';
 import { laneOf } from '../../src/domain/gate-request.ts';
+import { FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
 import type { Chunk, ConversionHit } from '../../src/domain/hit.ts';
 import { decodeCall, type Call, type ReplayOrigin } from '../../src/domain/judge/call.ts';
-import { bareFields, type PostbackFields } from '../../src/domain/judge/fields.ts';
+import { bareFields, withStoredIps, type PostbackFields } from '../../src/domain/judge/fields.ts';
 import { judgeCall, settleCall } from '../../src/domain/judge/judge.ts';
 import {
   lookupsOf,
@@ -35,6 +36,7 @@ export interface ConversionDeps {
   readonly snapshotAt: (version: number) => Promise<CatalogueSnapshot>;
   readonly codecOf: (snapshot: CatalogueSnapshot) => ClickIdCodec;
   readonly enrichment: Enrichment;
+  readonly ips?: IpStorage;
   readonly clock: () => number;
   readonly onCommitted: (fields: readonly PostbackFields[]) => void;
 }
@@ -64,6 +66,8 @@ function createAdvertiserViews() {
 }
 
 export function createConversionIngest(deps: ConversionDeps) {
+  const ips = deps.ips ?? FULL_IPS;
+
   const seenBy = createAdvertiserViews();
 
   async function transactionsOf(prepared: readonly Prepared[]): Promise<Transactions> {
@@ -96,10 +100,12 @@ export function createConversionIngest(deps: ConversionDeps) {
       header: chunk.header,
       chunkHits: chunk.hits.length,
       batchLine: prepared.call.hit.batch?.line ?? 0,
+      callerIp: prepared.call.hit.ip,
     };
     const toRow: LaneCall['toRow'] = (fields, block) =>
       postbackRow(fields, block, place, deps.enrichment);
-    const poison = (reason: string): PostbackFields => bareFields(prepared.call, reason);
+    const kept = (fields: PostbackFields): PostbackFields => withStoredIps(fields, ips);
+    const poison = (reason: string): PostbackFields => kept(bareFields(prepared.call, reason));
     let judged: ReturnType<typeof judgeCall>;
     try {
       judged = judgeCall(input);
@@ -111,10 +117,11 @@ export function createConversionIngest(deps: ConversionDeps) {
     }
     if (judged.kind === 'invalid') {
       const { fields, lane } = judged;
-      const call = { request: undefined, settle: () => fields, poison, toRow };
+      const call = { request: undefined, settle: () => kept(fields), poison, toRow };
       return { lane, provisional: undefined, call };
     }
-    const { item, request } = judged;
+    const { item } = judged;
+    const request = { ...judged.request, uniqueIp: ips.key(judged.request.uniqueIp) };
     return {
       lane: judged.lane,
       provisional: {
@@ -127,7 +134,8 @@ export function createConversionIngest(deps: ConversionDeps) {
       },
       call: {
         request,
-        settle: (reply) => settleCall(item, request, reply ?? { kind: 'transaction-not-found' }),
+        settle: (reply) =>
+          kept(settleCall(item, request, reply ?? { kind: 'transaction-not-found' })),
         poison,
         toRow,
       },

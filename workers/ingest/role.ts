@@ -16,6 +16,7 @@ import { createDeviceReader } from '../../src/domain/device.ts';
 import { LANE_COUNT } from '../../src/domain/gate-request.ts';
 import type { Chunk } from '../../src/domain/hit.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
+import type { IpStorage } from '../../src/domain/ip-storage.ts';
 import { decodeChunkJob, QUEUE_NAMES, type QueueName } from '../../src/queue/chunk-job.ts';
 import { connectRedis } from '../../src/redis/connect.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
@@ -33,6 +34,7 @@ export interface WorkerRoleOptions {
   readonly redisUrl: string;
   readonly clickhouse: ClickHouseSettings;
   readonly retention: Retention;
+  readonly ips: IpStorage;
   readonly reach?: Reach;
   readonly logger: Logger;
 }
@@ -99,10 +101,10 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     redis.publish(keys.verdictTail, lines.join('\n')).catch(() => undefined);
   }
 
-  const clicks = createClickStore({ clickhouse, enrichment, clock, reach });
+  const clicks = createClickStore({ clickhouse, enrichment, ips: options.ips, clock, reach });
   const states: LaneState[] = [];
   const lanes = Array.from({ length: LANE_COUNT }, (_, lane) => {
-    const log = createLaneLog(clickhouse, lane);
+    const log = createLaneLog(clickhouse, lane, options.ips);
     const state = createLaneState({
       redis,
       keys,
@@ -123,6 +125,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     snapshotAt: store.at,
     codecOf,
     enrichment,
+    ips: options.ips,
     clock,
     onCommitted: publishVerdicts,
   });

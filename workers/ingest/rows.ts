@@ -3,6 +3,7 @@ import type { Row } from '../../clickhouse/insert.ts';
 import { timeText } from '../../clickhouse/insert.ts';
 import type { Device } from '../../src/domain/device.ts';
 import type { Chunk, ChunkHeader, ClickHit } from '../../src/domain/hit.ts';
+import type { IpStorage } from '../../src/domain/ip-storage.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
 import type { OpenedClickId } from '../../src/domain/click-id.ts';
 import { blankToken, parseBody, parseQuery } from '../../src/domain/parameters.ts';
@@ -20,11 +21,20 @@ const NUMBERS = [1, 2, 3, 4, 5] as const;
 function clientColumns(
   enrichment: Enrichment,
   ip: string,
+  shownIp: string,
   userAgent: string,
   referer: string,
 ): Row {
   const device = enrichment.device(userAgent);
-  return [ip, userAgent, referer, enrichment.country(ip), device.device, device.os, device.browser];
+  return [
+    shownIp,
+    userAgent,
+    referer,
+    enrichment.country(ip),
+    device.device,
+    device.os,
+    device.browser,
+  ];
 }
 
 function chunkColumns(header: ChunkHeader, chunkHits: number, blockTimeS: number): Row {
@@ -42,9 +52,9 @@ export function clickRow(
   hit: ClickHit,
   opened: OpenedClickId | undefined,
   chunk: Chunk,
-  enrichment: Enrichment,
-  blockTimeS: number,
+  how: { readonly enrichment: Enrichment; readonly ips: IpStorage; readonly blockTimeS: number },
 ): Row {
+  const { enrichment, ips, blockTimeS } = how;
   const body = parseBody(hit.body, hit.contentType);
   const parameters = hit.query === '' && body.readable ? body.parameters : parseQuery(hit.query);
   const sent = (name: string): string => parameters.get(name) ?? '';
@@ -71,23 +81,38 @@ export function clickRow(
     sent('idfa'),
     sent('gaid'),
     sent('source'),
-    ...clientColumns(enrichment, hit.ip, hit.userAgent, hit.referer),
+    ...clientColumns(enrichment, hit.ip, ips.shown(hit.ip), hit.userAgent, hit.referer),
     hit.method,
     hit.path,
-    blankToken(hit.query),
+    ips.blank(blankToken(hit.query), [hit.ip]),
+    ips.hashes ? ips.key(hit.ip) : '',
     ...chunkColumns(chunk.header, chunk.hits.length, blockTimeS),
   ];
 }
 
-/** Country and device are the caller's, or for a promo conversion the address it named. */
+/** What a row holds beside the judged fields. */
+export interface RowPlace {
+  readonly header: ChunkHeader;
+  readonly chunkHits: number;
+  readonly batchLine: number;
+  /** The whole address, for the country; what is stored of it is in the fields. */
+  readonly callerIp: string;
+}
+
 export function postbackRow(
   fields: PostbackFields,
   block: BlockColumns,
-  place: { readonly header: ChunkHeader; readonly chunkHits: number; readonly batchLine: number },
+  place: RowPlace,
   enrichment: Enrichment,
 ): Row {
   const { header, chunkHits, batchLine } = place;
-  const client = clientColumns(enrichment, fields.ip, fields.user_agent, fields.referer);
+  const client = clientColumns(
+    enrichment,
+    place.callerIp,
+    fields.ip,
+    fields.user_agent,
+    fields.referer,
+  );
   return [
     block.lane,
     block.position,

@@ -65,7 +65,7 @@ export async function replayLateClicks(deps: {
   readonly ingestConversions: IngestConversions;
 }): Promise<number> {
   const rows = await deps.clickhouse.query<PendingRow>(
-    `SELECT hit_id, toUnixTimestamp64Milli(hit_time) AS hit_ms, endpoint, method, path, query, body, content_type, cookies, ip,
+    `SELECT hit_id, toUnixTimestamp64Milli(hit_time) AS hit_ms, endpoint, method, path, query, body, content_type, cookies, if(visitor_ip = '', ip, visitor_ip) AS ip,
        user_agent, referer, body_base64, from_browser, token_valid, batch_id, advertiser_id
      FROM postback_log
      WHERE click_pending = 1 AND verdict_code = 108 AND hit_time > now() - INTERVAL ${DAYS} DAY

@@ -46,13 +46,15 @@ async function askGate(context: ApiContext, request: GateRequest): Promise<GateR
     redis: context.redis,
     keys: context.keys,
     lane,
-    log: createLaneLog(context.clickhouse, lane),
+    log: createLaneLog(context.clickhouse, lane, context.ips),
     snapshotAt: context.store.at,
     clock: Date.now,
     logger: context.logger,
   });
   try {
-    const [reply] = (await state.judge([request])).replies;
+    const [reply] = (
+      await state.judge([{ ...request, uniqueIp: context.ips.key(request.uniqueIp) }])
+    ).replies;
     if (reply === undefined) throw new Error('the gate gave no answer');
     return reply;
   } catch (error) {

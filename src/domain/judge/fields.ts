@@ -1,6 +1,7 @@
 /** The columns of a `postback_log` row that follow from the call itself; lane, position and chunk are the writer's. */
 import type { Channel } from '../hit.ts';
 import { canonicalIp, uniqueIpOf } from '../ip-rules.ts';
+import type { IpStorage } from '../ip-storage.ts';
 import { blankToken, blankTokenOfBase64 } from '../parameters.ts';
 import { isCurrency, isMoney } from '../values.ts';
 import { verdictOf, type VerdictSlug } from '../verdicts.ts';
@@ -288,5 +289,20 @@ export function bareFields(call: Call, reason: string): PostbackFields {
     aff_click_id: '',
     source: '',
     visitor_ip: '',
+  };
+}
+
+/** The fields with addresses as they are to be stored; verdicts are given on whole ones. */
+export function withStoredIps(fields: PostbackFields, ips: IpStorage): PostbackFields {
+  if (!ips.hashes) return fields;
+  const known = [fields.ip, fields.visitor_ip];
+  return {
+    ...fields,
+    ip: ips.shown(fields.ip),
+    visitor_ip: ips.key(fields.visitor_ip),
+    query: ips.blank(fields.query, known),
+    // What is kept as base64 could not be read; it may hold anything.
+    body: fields.body_base64 === 1 ? '' : ips.blank(fields.body, known),
+    detail: ips.blank(fields.detail, known),
   };
 }
