@@ -110,6 +110,12 @@ function untilDrained(out: Writable, response: ServerResponse): Promise<void> {
   });
 }
 
+/** Not events.once: a stream cut off in the middle of a write also reports an error, and that must not hide its end. */
+function closeOf(stream: WriteStream): Promise<void> {
+  if (stream.closed) return Promise.resolve();
+  return new Promise((resolve) => stream.once('close', resolve));
+}
+
 export function createAnswer(response: ServerResponse, shape: AnswerShape): Answer {
   const tag = randomBytes(8).toString('hex');
   let held: Buffer[] = [];
@@ -165,14 +171,14 @@ export function createAnswer(response: ServerResponse, shape: AnswerShape): Answ
     },
     async finish(summary) {
       if (waiting !== undefined && shape.waitFile !== undefined) {
-        waiting.end();
-        await once(waiting, 'close');
+        await closeOf(waiting.end());
         if (waitFault !== undefined) throw waitFault;
         const kept = createReadStream(shape.waitFile);
         // An open file outlives its name: nothing to clean up afterwards.
         await once(kept, 'open');
         rmSync(shape.waitFile);
-        await pipeline(kept, begin(summary));
+        response.setTimeout(STALL_MS, () => response.destroy());
+        await pipeline(kept, (out = begin(summary)));
         return;
       }
       const target = out ?? begin(summary);
@@ -181,10 +187,7 @@ export function createAnswer(response: ServerResponse, shape: AnswerShape): Answ
     },
     async fail(found) {
       if (waiting !== undefined && shape.waitFile !== undefined) {
-        if (!waiting.closed) {
-          waiting.destroy();
-          await once(waiting, 'close');
-        }
+        await closeOf(waiting.destroy());
         rmSync(shape.waitFile, { force: true });
       }
       if (out === undefined) {

@@ -3,12 +3,12 @@
  * settings and parameters can't leak from one call into another, and a long report never shares a Session with an
  * insert. One anchor Session stays open: the engine ends with its last Session, and closing a busy one aborts it.
  */
-import { randomUUID } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { setTimeout } from 'node:timers/promises';
 import { Session } from 'chdb';
+import { AppError } from '../../src/domain/app-error.ts';
 import { DEFINER_ARGUMENT, type Role } from './access.ts';
+import { createKiller, createTag } from './killer.ts';
 import { createPlaces, type Places } from './places.ts';
 import { createResultPipes, type ResultPipe } from './result-pipe.ts';
 import { quoteString } from './statement.ts';
@@ -102,29 +102,46 @@ function preparation(options: StatementOptions): string {
   return `USE ${options.database}; SET ROLE ${options.role}${set}`;
 }
 
-const KILL_AGAIN_MS = 200;
-
 export interface EngineConfig {
   readonly path: string;
   readonly temporaryDir: string;
   readonly accessConfig: string;
 }
 
+function createShutdownError(): Error {
+  return new Error('Code: 236. DB::Exception: the server shuts down. (ABORTED)');
+}
+
+function openAnchor(config: EngineConfig): Session {
+  try {
+    return new Session(config.path, {
+      connectionArgs: [...BASE_ARGUMENTS, `--config-file=${config.accessConfig}`],
+    });
+  } catch (error) {
+    throw new AppError(
+      'CLICKHOUSE_UNAVAILABLE',
+      `the engine can't open ${config.path}: another process may own it, or its files are damaged (the lines above say more)`,
+      error,
+    );
+  }
+}
+
 export function createEngine(config: EngineConfig): Engine {
   const addon = loadAddon();
+  // The engine locks its folder: only its owner may touch what lies beside it.
+  const anchor = openAnchor(config);
   rmSync(config.temporaryDir, { recursive: true, force: true });
   mkdirSync(config.temporaryDir, { recursive: true, mode: 0o700 });
   const pipes = createResultPipes(config.temporaryDir, PLACES.ownerReads + PLACES.analystReads);
-  const anchor = new Session(config.path, {
-    connectionArgs: [...BASE_ARGUMENTS, `--config-file=${config.accessConfig}`],
-  });
   const places: Readonly<Record<Role | 'write', Places>> = {
     owner: createPlaces(PLACES.ownerReads),
     analyst: createPlaces(PLACES.analystReads),
     write: createPlaces(PLACES.writes),
   };
+  const killer = createKiller(anchor);
   const busy = new Set<Promise<unknown>>();
-  const closing = new AbortController();
+  const stops = new Set<AbortController>();
+  let closed = false;
 
   async function inSession<T>(
     options: StatementOptions,
@@ -140,100 +157,98 @@ export function createEngine(config: EngineConfig): Engine {
     }
   }
 
-  async function whileBusy<T>(run: Promise<T>): Promise<T> {
+  /** Gives work its place among the others, and a way to be told to stop: by its client, or because all ends. */
+  async function inPlace<T>(
+    kind: Places,
+    signal: AbortSignal | undefined,
+    work: (place: number, stop: AbortController) => Promise<T>,
+  ): Promise<T> {
+    const stop = new AbortController();
+    const leave = (): void => stop.abort(signal?.reason);
+    if (closed) stop.abort(createShutdownError());
+    if (signal?.aborted === true) leave();
+    signal?.addEventListener('abort', leave, { once: true });
+    stops.add(stop);
+    const run = kind.enter((place) => work(place, stop), stop.signal);
     busy.add(run);
     try {
       return await run;
     } finally {
       busy.delete(run);
-    }
-  }
-
-  /** Asks until it has ended: a statement that has only begun is not in the list of those that run yet. */
-  async function endStatement(tag: string, ended: AbortSignal): Promise<void> {
-    while (!ended.aborted) {
-      await anchor.queryAsync(
-        `KILL QUERY WHERE query LIKE ${quoteString(`%${tag}%`)} AND query NOT LIKE '%KILL QUERY%' ASYNC`,
-      );
-      await setTimeout(KILL_AGAIN_MS);
+      stops.delete(stop);
+      signal?.removeEventListener('abort', leave);
     }
   }
 
   async function readThrough(
     pipe: ResultPipe,
     statement: ReadStatement,
-    signal: AbortSignal,
+    stop: AbortController,
   ): Promise<ReadOutcome> {
     return inSession(statement.options, async (session) => {
       const ask: Ask = async (sql) => (await session.queryAsync(sql, { format: 'TSVRaw' })).text();
       const text = await statement.text(ask);
-      const tag = `/*${randomUUID()}*/`;
+      const tag = createTag();
       // On a line of its own, or a closing comment would swallow it.
       const sql = `${tag} ${text}\nINTO OUTFILE ${quoteString(pipe.path)} TRUNCATE FORMAT ${statement.format} ${statement.settings}`;
-      const ended = new AbortController();
-      // Closing the pipe frees an engine that writes; a statement that only computes must be told. Best effort: a time
-      // limit stands behind.
-      const end = (): void => void endStatement(tag, ended.signal).catch(() => undefined);
-      signal.throwIfAborted();
-      signal.addEventListener('abort', end, { once: true });
+      stop.signal.throwIfAborted();
+      stop.signal.addEventListener('abort', () => killer.add(tag), { once: true });
       try {
-        const result = await pipe.read(() => session.queryAsync(sql), statement.consume, signal);
+        const result = await pipe.read(() => session.queryAsync(sql), statement.consume, stop);
+        // It may have ended by itself after all; its result went nowhere.
+        stop.signal.throwIfAborted();
         return {
           resultRows: result.rowsRead,
           resultBytes: result.bytesRead,
           elapsedSeconds: result.elapsed,
         };
+      } catch (error) {
+        throw stop.signal.aborted ? stop.signal.reason : error;
       } finally {
-        ended.abort();
-        signal.removeEventListener('abort', end);
+        killer.delete(tag);
       }
+    });
+  }
+
+  async function writeThrough(sql: string, options: StatementOptions): Promise<WriteOutcome> {
+    return inSession(options, async (session) => {
+      const done = await addon.InsertRawAsyncConnection(
+        session.connection,
+        sql,
+        Buffer.from('\n'),
+        false,
+      );
+      return {
+        writtenRows: done.rowsWritten,
+        writtenBytes: done.bytesWritten,
+        elapsedSeconds: done.elapsed,
+      };
     });
   }
 
   return {
     read(statement) {
       const { role } = statement.options;
-      const signal = AbortSignal.any([statement.signal, closing.signal]);
       const firstPipe = role === 'owner' ? 0 : PLACES.ownerReads;
-      return whileBusy(
-        places[role].enter(async (place) => {
-          const pipe = pipes[firstPipe + place];
-          if (pipe === undefined) throw new Error(`no pipe for place ${place}`);
-          return readThrough(pipe, statement, signal);
-        }, signal),
-      );
+      return inPlace(places[role], statement.signal, async (place, stop) => {
+        const pipe = pipes[firstPipe + place];
+        if (pipe === undefined) throw new Error(`no pipe for place ${place}`);
+        return readThrough(pipe, statement, stop);
+      });
     },
     write: (sql, options, signal) =>
-      whileBusy(
-        places.write.enter(
-          () =>
-            inSession(options, async (session) => {
-              const done = await addon.InsertRawAsyncConnection(
-                session.connection,
-                sql,
-                Buffer.from('\n'),
-                false,
-              );
-              return {
-                writtenRows: done.rowsWritten,
-                writtenBytes: done.bytesWritten,
-                elapsedSeconds: done.elapsed,
-              };
-            }),
-          signal,
-        ),
-      ),
+      inPlace(places.write, signal, () => writeThrough(sql, options)),
     command: (sql, format, options) =>
-      whileBusy(
-        places.write.enter(() =>
-          inSession(options, async (session) =>
-            Buffer.from((await session.queryAsync(sql, { format })).bytes()),
-          ),
+      inPlace(places.write, undefined, () =>
+        inSession(options, async (session) =>
+          Buffer.from((await session.queryAsync(sql, { format })).bytes()),
         ),
       ),
     async close() {
-      closing.abort(new Error('Code: 236. DB::Exception: the server shuts down. (ABORTED)'));
+      closed = true;
+      for (const stop of stops) stop.abort(createShutdownError());
       while (busy.size > 0) await Promise.allSettled(busy);
+      await killer.close();
       anchor.close();
     },
   };

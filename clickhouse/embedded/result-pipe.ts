@@ -11,48 +11,51 @@ export interface ResultPipe {
   readonly path: string;
   /**
    * Calls `consume` with the bytes as they come while `statement` runs, and resolves with its outcome once all are
-   * consumed. When `signal` fires the reading end is closed at once, which lets go of an engine that waits for it.
+   * consumed. When `stop` fires the rest is thrown away, so that an engine that writes is not held up. The reading end
+   * stays open until the statement has ended: an engine that opens a pipe nobody reads waits for ever.
    */
   read<T>(
     statement: () => Promise<T>,
     consume: (chunk: Buffer) => Promise<void> | undefined,
-    signal: AbortSignal,
+    stop: AbortController,
   ): Promise<T>;
 }
 
+/** Hands on what comes until it is told to stop, or handing on fails; then lets the rest run out. */
 async function drain(
   socket: Socket,
   consume: (chunk: Buffer) => Promise<void> | undefined,
+  stop: AbortController,
 ): Promise<void> {
+  const stopped = new Promise<void>((resolve) => {
+    stop.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
   // A socket without an encoding yields Buffers.
   for await (const chunk of socket as AsyncIterable<Buffer>) {
-    const waiting = consume(chunk);
-    if (waiting !== undefined) await waiting;
+    if (stop.signal.aborted) continue;
+    try {
+      const waiting = consume(chunk);
+      if (waiting !== undefined) await Promise.race([waiting, stopped]);
+    } catch (error) {
+      stop.abort(error);
+    }
   }
 }
 
 function createResultPipe(path: string): ResultPipe {
   return {
     path,
-    async read(statement, consume, signal) {
+    async read(statement, consume, stop) {
       const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
       // Held until the statement has ended: the end of the file then comes exactly once, also when it never wrote.
       const holder = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
       const socket = new Socket({ fd: reader, readable: true, writable: false });
-      const give = (): void => void socket.destroy();
-      signal.addEventListener('abort', give, { once: true });
-      const drained = drain(socket, consume).catch((error: unknown) => {
-        socket.destroy();
-        return { error };
-      });
+      const drained = drain(socket, consume, stop);
       try {
         return await statement();
       } finally {
         closeSync(holder);
-        const failed = await drained;
-        signal.removeEventListener('abort', give);
-        // oxlint-disable-next-line no-unsafe-finally -- what could not be handed on outweighs a result nobody has.
-        if (failed !== undefined && !signal.aborted) throw failed.error;
+        await drained;
       }
     },
   };
