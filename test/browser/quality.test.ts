@@ -133,6 +133,7 @@ function managerPages(): string[] {
     '/users',
     '/api-keys',
     '/account',
+    '/batches',
     '/debugger/live',
     '/debugger/test',
     '/debugger/judge',
