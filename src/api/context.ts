@@ -23,6 +23,8 @@ export interface ApiContext {
   readonly accounts: Accounts;
   /** Where the tracking front is reached from outside: a URL, else this port of the console's own host. */
   readonly tracking: { readonly url: string | null; readonly port: number };
+  /** Where the edge is for this process, and the key that it takes for a manager's: for uploads of signed-in users. */
+  readonly batchGate: { readonly edgeUrl: string; readonly key: string };
   /** CIDRs of proxies whose X-Forwarded-For tells the caller's address. */
   readonly trustedProxies: readonly string[];
   /** How visitors' addresses are stored: the gate compares what the workers compare. */

@@ -14,6 +14,12 @@ import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
 /** Redis may lose the catalogue at any time: it is looked at this often. */
 const REFILL_MS = 1_000;
 
+/** The address under which a process of this host reaches what listens on `host`. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
 export async function runApi(config: Config): Promise<number> {
   const logger = createLogger(config, 'api');
   const secrets = openSecrets(config);
@@ -23,6 +29,7 @@ export async function runApi(config: Config): Promise<number> {
   const redis = connectRedis(redisUrl, 'state', onRedisError);
   const clickhouse = createClickHouse(clickhouseAccessOf(config, secrets));
   const store = createCatalogueStore({ clickhouse, redis, keys, logger });
+  const trackingUrl = config.trackingUrl?.replace(/\/+$/, '') ?? null;
   const accounts = createAccounts({ clickhouse, clock: Date.now });
   const app = await createApiServer({
     clickhouse,
@@ -32,7 +39,11 @@ export async function runApi(config: Config): Promise<number> {
     store,
     apiKeys: createApiKeys(clickhouse, secrets.adminKey),
     accounts,
-    tracking: { url: config.trackingUrl?.replace(/\/+$/, '') ?? null, port: config.edgePort },
+    tracking: { url: trackingUrl, port: config.edgePort },
+    batchGate: {
+      edgeUrl: trackingUrl ?? `http://${reachable(config.host)}:${config.edgePort}`,
+      key: secrets.adminKey,
+    },
     trustedProxies: config.trustedProxies,
     ips: ipStorageOf(config, secrets),
     logger,

@@ -12,7 +12,7 @@ import { createNetwork, PASSWORD, type Network } from '../support/network.ts';
 import { startSluice, type RunningSluice } from '../support/start-sluice.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const SCRIPT_BYTES_MAX = 200 * 1024;
+const SCRIPT_BYTES_MAX = 200 * 1000;
 
 let sluice: RunningSluice;
 let browser: Browser;
@@ -133,6 +133,7 @@ function managerPages(): string[] {
     '/users',
     '/api-keys',
     '/account',
+    '/batches',
     '/debugger/live',
     '/debugger/test',
     '/debugger/judge',

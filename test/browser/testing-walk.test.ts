@@ -5,7 +5,8 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium, openPage, signInPage } from '../support/chromium.ts';
-import { createNetwork, type Network } from '../support/network.ts';
+import { signIn } from '../support/browser-session.ts';
+import { createNetwork, PASSWORD, type Network } from '../support/network.ts';
 import { startShop, type Shop } from '../support/shop.ts';
 import { startSluice, type RunningSluice } from '../support/start-sluice.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -234,8 +235,67 @@ describe('the debugger', () => {
     await row.getByRole('button', { name: 'Why?' }).click();
     await page.getByRole('dialog').getByText('NOSUCHCODE').first().waitFor();
   });
+});
 
-  it('was used without an error, and asked no one but this machine', () => {
+describe('a batch of an advertiser', () => {
+  it('is uploaded in the portal and gets a result for every line; the same file again is the same batch', async () => {
+    const { clickId } = await visit();
+    const lines = [
+      'click_id;amount;adv_order_id',
+      `${clickId};12.50;batch-1`,
+      '{click_id};12.50;batch-2',
+      `${clickId};amount;batch-3`,
+    ];
+    const file = {
+      name: 'orders.csv',
+      mimeType: 'text/csv',
+      buffer: Buffer.from(lines.join('\n')),
+    };
+    const { page: brand, faults: brandFaults } = await openPage(browser);
+    await signInPage(brand, sluice.apiUrl, 'acme', PASSWORD);
+    await brand.getByRole('link', { name: 'Batch upload' }).click();
+    await brand.getByLabel('File').setInputFiles(file);
+    await brand.getByLabel('Only check').check();
+    await brand.getByRole('button', { name: 'Check' }).click();
+    await brand.getByText('Only checked: nothing was stored').waitFor();
+    await brand.getByText('Line 4').waitFor();
+    await brand.getByLabel('Only check').uncheck();
+    await brand.getByRole('button', { name: 'Upload' }).click();
+    await brand.getByText('3 of 3 lines judged').waitFor();
+    const batch = await brand
+      .getByRole('heading', { name: /^Batch / })
+      .last()
+      .textContent();
+    const refused = brand.getByRole('region', { name: 'Lines that did not count' });
+    await refused.waitFor();
+    expect(
+      await refused.getByRole('row').filter({ hasText: 'Invalid Click ID' }).textContent(),
+    ).toContain('was not replaced');
+    expect(
+      await refused.getByRole('row').filter({ hasText: 'Malformed Request' }).textContent(),
+    ).toContain('4');
+    await brand.getByRole('button', { name: 'Upload' }).click();
+    await brand.getByText('3 of 3 lines judged').waitFor();
+    expect(
+      await brand
+        .getByRole('heading', { name: /^Batch / })
+        .last()
+        .textContent(),
+    ).toBe(batch);
+    expect(brandFaults).toEqual([]);
+    const batchId = (batch ?? '').replace('Batch ', '');
+    expect((await network.admin.send('GET', `/batches/${batchId}`)).status).toBe(200);
+    const stranger = await signIn(sluice.apiUrl, 'other', PASSWORD);
+    expect((await stranger.send('GET', `/batches/${batchId}`)).status).toBe(404);
+    const affiliate = await signIn(sluice.apiUrl, 'blogger', PASSWORD);
+    const upload = await affiliate.send('POST', '/batches', undefined, {
+      'content-type': 'application/octet-stream',
+    });
+    expect(upload.status).toBe(403);
+    await brand.context().close();
+  });
+
+  it('was done without an error in the manager’s page, which asked no one but this machine', () => {
     expect(faults).toEqual([]);
   });
 });

@@ -4,6 +4,7 @@ import { AccountPage } from './access/account-page.tsx';
 import { ApiKeysPage } from './access/api-keys-page.tsx';
 import { UsersPage } from './access/users-page.tsx';
 import { SessionProvider, useSessionQuery } from './api/session.tsx';
+import { BatchPage } from './batches/batch-page.tsx';
 import { DashboardPage } from './dashboard/dashboard-page.tsx';
 import { DebuggerPage } from './debugger/debugger-page.tsx';
 import { ExplainPage } from './explain/explain-drawer.tsx';
@@ -33,6 +34,9 @@ export function App() {
         <Switch>
           <Route path="/">
             <DashboardPage />
+          </Route>
+          <Route path="/batches">
+            <BatchPage />
           </Route>
           <Route path="/assets/tracking-link">
             <AssetsPage />

@@ -21,6 +21,9 @@ export function setCsrfToken(token: string): void {
   csrfToken = token;
 }
 
+/** For requests that are not made by `send`. */
+export const csrfHeaders = (): Record<string, string> => ({ 'x-csrf-token': csrfToken });
+
 /** Called when the API no longer knows the session. */
 export function whenSignedOut(listener: () => void): void {
   onSignedOut = listener;

@@ -96,8 +96,7 @@ function Walk(props: { offer: Offer; goal: Goal | undefined; clickId: string }) 
             <a href={landing} target="_blank" rel="noreferrer">
               landing page with this click
             </a>{' '}
-            and make a test conversion there, or send the postback that the advertiser’s server
-            would send:
+            and make a test conversion there, or send the postback yourself, from this browser:
           </p>
           <CopyBox label="postback" text={postback} />
           <button
@@ -207,7 +206,11 @@ export function TestWalk() {
           ]}
           onChange={setGoalId}
         />
-        <button type="submit" className="button primary" disabled={offer === undefined}>
+        <button
+          type="submit"
+          className="button primary"
+          disabled={offer === undefined || affiliate === ''}
+        >
           Send a test click
         </button>
       </form>

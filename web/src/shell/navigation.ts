@@ -24,6 +24,7 @@ const BY_ROLE: Readonly<Record<User['role'], readonly NavigationGroup[]>> = {
       items: [
         ['/', 'Dashboard'],
         ['/debugger', 'Debugger'],
+        ['/batches', 'Batch upload'],
       ],
     },
     { title: 'Reports', items: REPORTS },
@@ -53,7 +54,13 @@ const BY_ROLE: Readonly<Record<User['role'], readonly NavigationGroup[]>> = {
         ['/debugger', 'Debugger'],
       ],
     },
-    { title: 'Assets', items: [['/assets/tracking-link', 'Tracking Link']] },
+    {
+      title: 'Assets',
+      items: [
+        ['/assets/tracking-link', 'Tracking Link'],
+        ['/batches', 'Batch upload'],
+      ],
+    },
     { title: 'Reports', items: REPORTS },
     { title: 'Logs', items: LOGS },
   ],
