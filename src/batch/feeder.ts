@@ -19,7 +19,7 @@ import {
 } from './batch-folder.ts';
 
 /** Chunks on their way at once: enough that workers never wait for the next, little enough for Redis. */
-const WINDOW_CHUNKS = 24;
+const WINDOW_CHUNKS = 12;
 const FED = /^(\d{6})\.v(\d+)\.ready$/;
 const WAITING = /^(\d{6})\.chunk$/;
 

