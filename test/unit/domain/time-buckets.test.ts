@@ -104,16 +104,21 @@ function periodName(period: (typeof PERIODS)[number], zone: string, ms: number):
   }
 }
 
+/** Compares without `expect`, which costs more than the buckets do. */
 function expectExact(period: (typeof PERIODS)[number], zone: string, ms: number): void {
-  const bucket = bucketOf(period, zone, ms);
-  const where = `${period} of ${new Date(ms).toISOString()} in ${zone}`;
+  const { startsAtMs, endsAtMs } = bucketOf(period, zone, ms);
   const name = periodName(period, zone, ms);
-  expect(bucket.startsAtMs, where).toBeLessThanOrEqual(ms);
-  expect(bucket.endsAtMs, where).toBeGreaterThan(ms);
-  expect(periodName(period, zone, bucket.startsAtMs), `start of the ${where}`).toBe(name);
-  expect(periodName(period, zone, bucket.endsAtMs - 1), `end of the ${where}`).toBe(name);
-  expect(periodName(period, zone, bucket.startsAtMs - 1), `before the ${where}`).not.toBe(name);
-  expect(periodName(period, zone, bucket.endsAtMs), `after the ${where}`).not.toBe(name);
+  const nameAt = (instantMs: number): string => periodName(period, zone, instantMs);
+  const isExact =
+    startsAtMs <= ms &&
+    endsAtMs > ms &&
+    nameAt(startsAtMs) === name &&
+    nameAt(endsAtMs - 1) === name &&
+    nameAt(startsAtMs - 1) !== name &&
+    nameAt(endsAtMs) !== name;
+  if (isExact) return;
+  const text = [startsAtMs, ms, endsAtMs].map((at) => new Date(at).toISOString()).join(' ≤ ');
+  throw new Error(`the ${period} ${name} in ${zone}: ${text}`);
 }
 
 const FROM = Date.UTC(2015, 0, 1);
@@ -134,14 +139,12 @@ function changesOf(zone: string, year: number): number[] {
 
 describe('a bucket', () => {
   test.each(ODD_ZONES)('in %s is exact on both sides of every clock change', (zone) => {
-    for (const year of [2026]) {
-      for (const change of [...changesOf(zone, year), Date.UTC(year, 5, 30, 23, 59)]) {
-        for (let at = change - 26 * HOUR_MS; at <= change + 26 * HOUR_MS; at += 23 * MINUTE_MS) {
-          for (const period of PERIODS) expectExact(period, zone, at);
-        }
-        for (const at of [change - 1, change, change + 1])
-          for (const period of PERIODS) expectExact(period, zone, at);
+    for (const change of [...changesOf(zone, 2026), Date.UTC(2026, 5, 30, 23, 59)]) {
+      for (let at = change - 26 * HOUR_MS; at <= change + 26 * HOUR_MS; at += 23 * MINUTE_MS) {
+        for (const period of PERIODS) expectExact(period, zone, at);
       }
+      for (const at of [change - 1, change, change + 1])
+        for (const period of PERIODS) expectExact(period, zone, at);
     }
   });
 
