@@ -98,6 +98,8 @@ async function isReady(port: number): Promise<boolean> {
   return response.ok;
 }
 
+const ENGINE_THREADS = '24';
+
 const MAIN = projectPath('dist', 'src', 'cli', 'main.js');
 
 /** Starts Redis and the embedded ClickHouse, migrates, applies the benchmarks' catalogue. No role runs yet. */
@@ -130,7 +132,8 @@ export async function startStack(cores?: Cores): Promise<Stack> {
       logFile: logOf(role),
       announces: true,
     });
-  const engine = await launch('clickhouse', cores);
+  // As the launcher does: the engine blocks threads of the pool.
+  const engine = await launch('clickhouse', cores, { UV_THREADPOOL_SIZE: ENGINE_THREADS });
   const secrets = JSON.parse(readFileSync(join(dataDir, 'secrets.json'), 'utf8')) as {
     adminKey: string;
     clickhousePassword: string;

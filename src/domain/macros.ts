@@ -29,7 +29,11 @@ function valueOf(name: string, values: MacroValues): string | undefined {
   return FROM_REQUEST_SET.has(name) ? (values.parameters.get(name) ?? '') : undefined;
 }
 
+/** What encodeURIComponent leaves as it is. */
+const UNRESERVED = /^[\w.!~*'()-]*$/;
+
 function encode(value: string): string {
+  if (UNRESERVED.test(value)) return value;
   try {
     return encodeURIComponent(value);
   } catch {

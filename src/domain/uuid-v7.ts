@@ -6,12 +6,18 @@ import { randomFillSync } from 'node:crypto';
 
 const POOL_BYTES = 8 * 512;
 const COUNTER_MAX = 0xfff;
+/** Every counter as text: thousands of ids share a ms. */
+const HEX3 = Array.from({ length: COUNTER_MAX + 1 }, (_, count) =>
+  count.toString(16).padStart(3, '0'),
+);
 
 export function createHitIds(clock: () => number): () => string {
   const pool = Buffer.alloc(POOL_BYTES);
   let used = POOL_BYTES;
   let lastMs = 0;
   let counter = 0;
+  let prefixMs = -1;
+  let prefix = '';
   return () => {
     const now = clock();
     if (now > lastMs) {
@@ -28,9 +34,12 @@ export function createHitIds(clock: () => number): () => string {
     const random = pool.toString('hex', used, used + 8);
     const variant = '89ab'.charAt((pool[used] ?? 0) & 3);
     used += 8;
-    const ms = lastMs.toString(16).padStart(12, '0');
-    const count = counter.toString(16).padStart(3, '0');
-    return `${ms.slice(0, 8)}-${ms.slice(8)}-7${count}-${variant}${random.slice(1, 4)}-${random.slice(4)}`;
+    if (lastMs !== prefixMs) {
+      prefixMs = lastMs;
+      const ms = lastMs.toString(16).padStart(12, '0');
+      prefix = `${ms.slice(0, 8)}-${ms.slice(8)}-7`;
+    }
+    return `${prefix}${HEX3[counter] ?? ''}-${variant}${random.slice(1, 4)}-${random.slice(4)}`;
   };
 }
 

@@ -39,9 +39,21 @@ const BODIES: Readonly<Record<Exclude<ReturnForm, 'json'>, string | Buffer>> = {
   iframe: HTML,
 };
 
+function acceptedHeaders(form: ReturnForm, origin: string): Answer['headers'] {
+  return [['Content-Type', TYPES[form]], NO_STORE, ...corsHeaders(origin)];
+}
+
+/** Most calls come without an Origin: their headers are made once. */
+const HEADERS_WITHOUT_ORIGIN: Readonly<Record<ReturnForm, Answer['headers']>> = {
+  img: acceptedHeaders('img', ''),
+  js: acceptedHeaders('js', ''),
+  iframe: acceptedHeaders('iframe', ''),
+  json: acceptedHeaders('json', ''),
+};
+
 /** The answer of a stored conversion call. */
 export function acceptedAnswer(form: ReturnForm, hitId: string, origin: string): Answer {
-  const headers = [['Content-Type', TYPES[form]] as const, NO_STORE, ...corsHeaders(origin)];
+  const headers = origin === '' ? HEADERS_WITHOUT_ORIGIN[form] : acceptedHeaders(form, origin);
   const body = form === 'json' ? `{"status":"accepted","hit_id":"${hitId}"}` : BODIES[form];
   return { status: '200 OK', headers, body };
 }

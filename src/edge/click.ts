@@ -4,7 +4,7 @@ import type { ClickIdCodec } from '../domain/click-id.ts';
 import { judgeClick, type JudgedClick } from '../domain/judge-click.ts';
 import { landingUrl, trafficbackUrl, type MacroValues } from '../domain/macros.ts';
 import { parseBody, parseQuery, type Parameters } from '../domain/parameters.ts';
-import { encodeHit } from '../queue/chunk-job.ts';
+import { encodeClick } from '../queue/chunk-job.ts';
 import type { ClickClock } from '../spool/click-clock.ts';
 import {
   invalidClickPage,
@@ -58,6 +58,24 @@ function parametersOf(request: EdgeRequest, body: string): Parameters {
   return parsed.readable ? parsed.parameters : parseQuery('');
 }
 
+function answerOf(
+  deps: ClickDeps,
+  judged: JudgedClick,
+  values: MacroValues,
+  origin: string,
+  https: boolean,
+): Answer {
+  const { verdict, offer } = judged;
+  const { clickId } = values;
+  const wantsJson = values.parameters.get('return') === 'click_id';
+  if (clickId === '' || offer === undefined)
+    return invalidAnswer(deps, judged, values, wantsJson, origin);
+  const cookie = cookieOf(offer.id, clickId, offer.click_lifetime_days, https);
+  if (!wantsJson) return redirectAnswer(landingUrl(offer, values), verdict.slug, cookie);
+  const headers = [['X-Sluice-Verdict', verdict.slug] as const, ['Set-Cookie', cookie] as const];
+  return jsonAnswer('200 OK', { click_id: clickId }, headers, origin);
+}
+
 /** Makes the hit and its answer. Throws when the click clock can't be kept on disk; then nothing was minted. */
 export function receiveClick(
   deps: ClickDeps,
@@ -68,8 +86,7 @@ export function receiveClick(
   const body = decodeBody(request);
   const parameters = parametersOf(request, body.bodyIsBase64 ? '' : body.body);
   const judged = judgeClick(snapshot, parameters);
-  const { verdict, offer } = judged;
-  const wantsJson = parameters.get('return') === 'click_id';
+  const { verdict, offer, affiliateId } = judged;
   const startedMs = deps.clock();
   let receivedAtMs = startedMs;
   let clickId = '';
@@ -82,36 +99,24 @@ export function receiveClick(
   const values: MacroValues = {
     clickId,
     offerId: offer === undefined ? (parameters.get('o') ?? '') : String(offer.id),
-    affiliateId:
-      judged.affiliateId === 0 ? (parameters.get('a') ?? '') : String(judged.affiliateId),
+    affiliateId: affiliateId === 0 ? (parameters.get('a') ?? '') : String(affiliateId),
     parameters,
   };
-  const fromBrowser = request.fetchDest !== '';
-  const record = encodeHit({
-    ...rawHit(request, { hitId: deps.hitIds(), receivedAtMs, client, fromBrowser, body }),
-    endpoint: 'click',
+  const raw = rawHit(request, 'click', {
+    hitId: deps.hitIds(),
+    receivedAtMs,
+    client,
+    fromBrowser: request.fetchDest !== '',
+    body,
+  });
+  const record = encodeClick(raw, {
     clickId,
     offerId: offer?.id ?? 0,
-    affiliateId: judged.affiliateId,
+    affiliateId,
     advertiserId: offer?.advertiser_id ?? 0,
     verdictCode: verdict.code,
     detail: judged.detail,
   });
-  const toStore = { kind: 'clicks', endpoint: 'click', receivedAtMs: startedMs, record } as const;
-  if (clickId === '' || offer === undefined) {
-    return { ...toStore, answer: invalidAnswer(deps, judged, values, wantsJson, request.origin) };
-  }
-  const cookie = cookieOf(offer.id, clickId, offer.click_lifetime_days, client.https);
-  const answer = wantsJson
-    ? jsonAnswer(
-        '200 OK',
-        { click_id: clickId },
-        [
-          ['X-Sluice-Verdict', verdict.slug],
-          ['Set-Cookie', cookie],
-        ],
-        request.origin,
-      )
-    : redirectAnswer(landingUrl(offer, values), verdict.slug, cookie);
-  return { ...toStore, answer };
+  const answer = answerOf(deps, judged, values, request.origin, client.https);
+  return { kind: 'clicks', endpoint: 'click', receivedAtMs: startedMs, record, answer };
 }

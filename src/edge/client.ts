@@ -95,9 +95,10 @@ export function wantedForm(request: EdgeRequest, bodyReturn: string | undefined)
 /** Only our cookies are kept: the rest is none of our business. */
 export function clickCookies(header: string): string {
   if (!header.includes('slc_')) return '';
-  return header
-    .split(';')
-    .map((pair) => pair.trim())
-    .filter((pair) => pair.startsWith('slc_'))
-    .join('; ');
+  let kept = '';
+  for (const pair of header.split(';')) {
+    const cookie = pair.trim();
+    if (cookie.startsWith('slc_')) kept = kept === '' ? cookie : `${kept}; ${cookie}`;
+  }
+  return kept;
 }

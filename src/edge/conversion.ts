@@ -30,7 +30,7 @@ export function receiveConversion(
   const hitId = deps.hitIds();
   const receivedAtMs = deps.clock();
   const client = deps.clientOf(request);
-  const raw = rawHit(request, { hitId, receivedAtMs, client, fromBrowser, body });
+  const raw = rawHit(request, endpoint, { hitId, receivedAtMs, client, fromBrowser, body });
   const answer =
     endpoint === 'unknown'
       ? unknownEndpointAnswer(request.path, hitId, request.origin)
@@ -39,7 +39,7 @@ export function receiveConversion(
     kind: 'conversions',
     endpoint,
     receivedAtMs,
-    record: encodeHit({ ...raw, endpoint }),
+    record: encodeHit(raw),
     answer,
   };
 }

@@ -19,10 +19,14 @@ export interface HitToStore {
   readonly answer: Answer;
 }
 
-interface Pending {
-  readonly hit: HitToStore;
-  readonly respond: Respond;
+/** The hits of a tick and kind, side by side: their records are written as they are. */
+interface Batch {
+  readonly hits: HitToStore[];
+  readonly records: string[];
+  readonly responds: Respond[];
 }
+
+const emptyBatch = (): Batch => ({ hits: [], records: [], responds: [] });
 
 export interface TickStore {
   add(hit: HitToStore, catalogueVersion: number, respond: Respond): void;
@@ -34,29 +38,27 @@ export function createTickStore(deps: {
   readonly reach: Reach;
 }): TickStore {
   const { writer, counters, reach } = deps;
-  let pending: Pending[] = [];
+  let pending: Record<ChunkKind, Batch> = { clicks: emptyBatch(), conversions: emptyBatch() };
+  let isEmpty = true;
   let scheduled = false;
   /** When the first hit of this tick came: a chunk opened for them must not be younger than any click id in it. */
   let startedMs = 0;
   let version = 0;
 
-  function refuseAll(batch: readonly Pending[], error: unknown): void {
-    counters.refuse('not_stored', batch.length);
+  function refuseAll({ hits, responds }: Batch, error: unknown): void {
+    counters.refuse('not_stored', hits.length);
     const answer = notStoredAnswer(messageOf(error));
-    for (const { hit, respond } of batch) {
+    for (const [index, hit] of hits.entries()) {
       counters.answer(hit.endpoint, answer.status);
-      respond(answer);
+      responds[index]?.(answer);
     }
   }
 
-  function store(kind: ChunkKind, batch: readonly Pending[]): void {
-    if (batch.length === 0) return;
+  function store(kind: ChunkKind, batch: Batch): void {
+    const { hits, records, responds } = batch;
+    if (hits.length === 0) return;
     try {
-      writer.append(
-        kind,
-        batch.map(({ hit }) => hit.record),
-        { receivedAtMs: startedMs, catalogueVersion: version },
-      );
+      writer.append(kind, records, { receivedAtMs: startedMs, catalogueVersion: version });
     } catch (error) {
       counters.spoolWritable = false;
       refuseAll(batch, error);
@@ -64,25 +66,22 @@ export function createTickStore(deps: {
     }
     reach('spool-written');
     counters.spoolWritable = true;
-    counters.store(kind, batch.length);
-    for (const { hit, respond } of batch) {
-      counters.answer(hit.endpoint, hit.answer.status);
-      respond(hit.answer);
+    counters.store(kind, hits.length);
+    for (const [index, { endpoint, answer }] of hits.entries()) {
+      counters.answer(endpoint, answer.status);
+      responds[index]?.(answer);
     }
     reach('answered');
   }
 
   function storePending(): void {
-    const batch = pending;
-    pending = [];
-    store(
-      'clicks',
-      batch.filter(({ hit }) => hit.kind === 'clicks'),
-    );
-    store(
-      'conversions',
-      batch.filter(({ hit }) => hit.kind === 'conversions'),
-    );
+    if (isEmpty) return;
+    const { clicks, conversions } = pending;
+    // Answers may bring new requests: they belong to the next batch.
+    pending = { clicks: emptyBatch(), conversions: emptyBatch() };
+    isEmpty = true;
+    store('clicks', clicks);
+    store('conversions', conversions);
   }
 
   function endTick(): void {
@@ -94,12 +93,16 @@ export function createTickStore(deps: {
   return {
     add(hit, catalogueVersion, respond) {
       // The catalogue changed within the tick: what was judged under the old one is stored under the old one.
-      if (pending.length > 0 && catalogueVersion !== version) storePending();
-      if (pending.length === 0) {
+      if (!isEmpty && catalogueVersion !== version) storePending();
+      if (isEmpty) {
+        isEmpty = false;
         startedMs = hit.receivedAtMs;
         version = catalogueVersion;
       }
-      pending.push({ hit, respond });
+      const batch = pending[hit.kind];
+      batch.hits.push(hit);
+      batch.records.push(hit.record);
+      batch.responds.push(respond);
       if (scheduled) return;
       scheduled = true;
       // After the poll phase: every request that this tick brought is in `pending` by then.

@@ -130,7 +130,7 @@ function copyRequest(
   request: HttpRequest,
   response: HttpResponse,
   headers: CopiedHeaders,
-): Omit<EdgeRequest, 'body'> {
+): EdgeRequest {
   const header = (name: string): string => headers.values[name] ?? '';
   return {
     method: request.getCaseSensitiveMethod(),
@@ -148,6 +148,7 @@ function copyRequest(
     contentEncoding: header('content-encoding'),
     forwardedFor: header('x-forwarded-for'),
     forwardedProto: header('x-forwarded-proto'),
+    body: NO_BODY,
   };
 }
 
@@ -212,7 +213,7 @@ export function listen(host: string, port: number, handlers: EdgeHandlers): Prom
     }
     if (copied.method === 'GET' || copied.method === 'HEAD') {
       handled = true;
-      handlers.handle({ ...copied, body: NO_BODY }, respond);
+      handlers.handle(copied, respond);
       return;
     }
     if (copied.method === 'POST' && copied.path === UPLOAD_PATH) {

@@ -10,6 +10,7 @@ import {
   type Chunk,
   type ChunkHeader,
   type ChunkKind,
+  type ClickHit,
   type ConversionEndpoint,
   type Hit,
   type RawHit,
@@ -47,14 +48,22 @@ function unescape(text: string): string {
   return text.includes('\\') ? text.replace(/\\(.)/g, (_, c: string) => UNESCAPES[c] ?? c) : text;
 }
 
+function encodeRaw(hit: RawHit): string {
+  return `${hit.hitId}\t${hit.receivedAtMs}\t${hit.endpoint}\t${escape(hit.method)}\t${escape(hit.path)}\t${escape(hit.query)}\t${escape(hit.body)}\t${hit.bodyIsBase64 ? 1 : 0}\t${escape(hit.contentType)}\t${escape(hit.cookies)}\t${hit.ip}\t${escape(hit.userAgent)}\t${escape(hit.referer)}\t${hit.fromBrowser ? 1 : 0}`;
+}
+
+/** The record of a click: the request, and what the edge made of it. */
+export function encodeClick(raw: RawHit, click: Omit<ClickHit, keyof RawHit>): string {
+  return `${encodeRaw(raw)}\t${click.clickId}\t${click.offerId}\t${click.affiliateId}\t${click.advertiserId}\t${click.verdictCode}\t${escape(click.detail)}`;
+}
+
 /** One record, without a line end. */
 export function encodeHit(hit: Hit): string {
-  const common = `${hit.hitId}\t${hit.receivedAtMs}\t${hit.endpoint}\t${escape(hit.method)}\t${escape(hit.path)}\t${escape(hit.query)}\t${escape(hit.body)}\t${hit.bodyIsBase64 ? 1 : 0}\t${escape(hit.contentType)}\t${escape(hit.cookies)}\t${hit.ip}\t${escape(hit.userAgent)}\t${escape(hit.referer)}\t${hit.fromBrowser ? 1 : 0}`;
-  if (hit.endpoint !== 'click') {
-    const { batch } = hit;
-    return batch === undefined ? common : `${common}\t${batch.line}\t${escape(batch.error)}`;
-  }
-  return `${common}\t${hit.clickId}\t${hit.offerId}\t${hit.affiliateId}\t${hit.advertiserId}\t${hit.verdictCode}\t${escape(hit.detail)}`;
+  if (hit.endpoint === 'click') return encodeClick(hit, hit);
+  const { batch } = hit;
+  return batch === undefined
+    ? encodeRaw(hit)
+    : `${encodeRaw(hit)}\t${batch.line}\t${escape(batch.error)}`;
 }
 
 const COMMON_FIELDS = 14;

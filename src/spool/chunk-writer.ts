@@ -20,13 +20,22 @@ import { AppError, messageOf } from '../domain/app-error.ts';
 import type { ChunkHeader, ChunkKind } from '../domain/hit.ts';
 import { encodeFrames } from './chunk-file.ts';
 
-/** A chunk this large is a good job and a good insert; larger ones only wait longer. */
-const CHUNK_HITS_MAX = 1_000;
-const CHUNK_BYTES_MAX = 512 * 1024;
+/**
+ * An insert costs ClickHouse about as much as some thousand rows do, so a row of a chunk of 5,000 costs a quarter of
+ * one of 1,000 (measured). Larger ones would hold the event loop for longer than an answer may wait.
+ */
+const CHUNK_HITS_MAX = 5_000;
+const CHUNK_BYTES_MAX = 2 * 1024 * 1024;
 /** At ordinary load a hit waits this long for company before it is queued. */
 const CHUNK_AGE_MAX_MS = 60;
-/** While this many chunks are on their way, larger chunks cost less than the wait: what is behind can't keep up anyway. */
-const BACKLOG_CHUNKS = 64;
+/** A chunk that got this many in that time is of a busy edge, and waits for more. */
+const BUSY_HITS = 500;
+const CHUNK_AGE_BUSY_MS = 120;
+/**
+ * More chunks than this on their way mean that what is behind pays too much a chunk: then chunks wait longer in
+ * proportion, up to the most.
+ */
+const CHUNKS_ON_THEIR_WAY = 8;
 const CHUNK_AGE_BACKLOG_MS = 500;
 
 export interface ClosedChunk {
@@ -146,13 +155,11 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
   }
 
   function isDue(chunk: OpenChunk): boolean {
-    const ageMaxMs =
-      options.outstanding() < BACKLOG_CHUNKS ? CHUNK_AGE_MAX_MS : CHUNK_AGE_BACKLOG_MS;
-    return (
-      chunk.records.length >= CHUNK_HITS_MAX ||
-      chunk.bytes >= CHUNK_BYTES_MAX ||
-      options.clock() - chunk.header.openedAtMs >= ageMaxMs
-    );
+    if (chunk.records.length >= CHUNK_HITS_MAX || chunk.bytes >= CHUNK_BYTES_MAX) return true;
+    const ageMaxMs = chunk.records.length < BUSY_HITS ? CHUNK_AGE_MAX_MS : CHUNK_AGE_BUSY_MS;
+    const crowd = Math.max(1, options.outstanding() / CHUNKS_ON_THEIR_WAY);
+    const ageMs = options.clock() - chunk.header.openedAtMs;
+    return ageMs >= Math.min(CHUNK_AGE_BACKLOG_MS, ageMaxMs * crowd);
   }
 
   /** Runs a sync; after a failed one nobody knows what is on disk, so the process is told to end. */
