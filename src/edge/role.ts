@@ -61,6 +61,8 @@ const PROBE_BYTES = 256 * 1024;
 /** How long a stopping edge waits for its chunks to be confirmed; what is left is adopted. */
 const DRAIN_MS = 8_000;
 const DRAIN_PAUSE_MS = 50;
+/** How long a starting edge waits for a catalogue; then it listens, and answers 503 until there is one. */
+const CATALOGUE_WAIT_MS = 3_000;
 
 /** A balancer sends nothing to an edge that is not ready, so readiness must come back without a hit. */
 function startSpoolProbe(
@@ -95,6 +97,13 @@ function startHeartbeat(
     // Lossy by design: an edge without Redis goes on.
     redis.hset(keys.heartbeats, `edge-${edgeNumber}`, JSON.stringify(beat)).catch(() => undefined);
   }, HEARTBEAT_MS);
+}
+
+/** Edges share a port: one that knows no catalogue yet would refuse its share of what the others could take. */
+async function untilKnown(isReady: () => boolean, clock: () => number): Promise<void> {
+  const until = clock() + CATALOGUE_WAIT_MS;
+  while (!isReady() && clock() < until)
+    await new Promise((resolve) => setTimeout(resolve, DRAIN_PAUSE_MS));
 }
 
 async function drain(
@@ -233,6 +242,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     counters,
     logger,
   });
+  await untilKnown(() => follower.ready, clock);
   const front = await listen(options.host, options.port, {
     handle: (request, respond) => edge.handle(request, respond),
     upload: (request, body, respond) => uploads.upload(request, body, respond),

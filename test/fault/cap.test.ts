@@ -29,7 +29,14 @@ afterAll(async () => {
 });
 
 async function answerOf(path: string): Promise<Record<string, string>> {
-  const response = await fetch(`${cluster.edgeUrl}${path}`);
+  // A 503 says that nothing was stored, and to come again.
+  const response = await waitFor(
+    async () => {
+      const answer = await fetch(`${cluster.edgeUrl}${path}`);
+      return answer.status === 503 ? undefined : answer;
+    },
+    { timeoutMs: 10_000, what: 'an answer' },
+  );
   if (response.status !== 200) throw new Error(`${path}: ${response.status}`);
   return (await response.json()) as Record<string, string>;
 }
