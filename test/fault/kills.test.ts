@@ -13,6 +13,7 @@ import { check, untilStored } from './harness/checker.ts';
 import { startCluster, untilHealthy, type Cluster } from './harness/cluster.ts';
 import { createRandom, startLoad } from './harness/load.ts';
 import { untilBack } from './harness/process.ts';
+import { report } from './harness/report.ts';
 
 const KILLS = Number(process.env['SLUICE_FAULT_KILLS'] ?? 20);
 const SEED = Number(process.env['SLUICE_FAULT_SEED'] ?? Date.now() % 1_000_000);
@@ -74,10 +75,10 @@ it(`loses nothing, doubles nothing and explains every verdict through ${KILLS} k
   await load.stop();
   await cluster.untilReady();
   await untilStored(cluster.sql, load.ledger, 90_000);
-  const report = await check(cluster.sql, load.ledger);
-  console.log(`seed ${SEED}: ${KILLS} kills, ${JSON.stringify(report)}`);
-  expect(report.verdicts).toMatchObject({ 0: expect.any(Number) as number });
+  const checked = await check(cluster.sql, load.ledger);
+  report('kills', { seed: SEED, kills: KILLS, ...checked });
+  expect(checked.verdicts).toMatchObject({ 0: expect.any(Number) as number });
   for (const code of [101, 102, 103, 107, 122])
-    expect(report.verdicts[code], `verdict ${code}`).toBeGreaterThan(0);
+    expect(checked.verdicts[code], `verdict ${code}`).toBeGreaterThan(0);
   await untilHealthy(cluster);
 }, 3_600_000);

@@ -12,6 +12,7 @@ import { check, untilStored } from './harness/checker.ts';
 import { startCluster, untilHealthy, type Cluster } from './harness/cluster.ts';
 import { createLedger, percentile, startLoad, type Load } from './harness/load.ts';
 import { untilBack, type ManagedProcess } from './harness/process.ts';
+import { report } from './harness/report.ts';
 
 const OUTAGE_MS = Number(process.env['SLUICE_FAULT_OUTAGE_S'] ?? 20) * 1_000;
 const PER_SECOND = Number(process.env['SLUICE_FAULT_RATE'] ?? 200);
@@ -42,7 +43,7 @@ afterEach(async () => {
   await load.stop();
   await cluster.untilReady();
   await untilStored(cluster.sql, ledger, 120_000);
-  console.log(JSON.stringify(await check(cluster.sql, ledger)));
+  report('outages, all so far', { ...(await check(cluster.sql, ledger)) });
   await untilHealthy(cluster);
 }, 240_000);
 
@@ -102,9 +103,13 @@ it(`answers as fast as ever while Redis is gone for ${OUTAGE_MS / 1000} s, and g
   });
   const resumedMs = Date.now() - back;
   const drainedMs = await untilCaughtUp(60_000);
-  console.log(
-    `Redis gone: p99 ${normal} ms before, ${during} ms during; rows again after ${resumedMs} ms, level after ${drainedMs} ms`,
-  );
+  report('Redis gone', {
+    seconds: OUTAGE_MS / 1000,
+    p99BeforeMs: normal,
+    p99DuringMs: during,
+    rowsAgainMs: resumedMs,
+    levelMs: drainedMs,
+  });
   expect(during).toBeLessThan(Math.max(P99_FLOOR_MS, 2 * normal));
   expect(resumedMs).toBeLessThan(5_000);
   expect(ledger.refused).toBe(refusedBefore);
@@ -120,7 +125,11 @@ it(`keeps every hit while ClickHouse is gone for ${OUTAGE_MS / 1000} s, and drai
   await waitFor(() => cluster.sql.ping(), { timeoutMs: 30_000, what: 'ClickHouse' });
   // At twice the intake the backlog of an outage is gone after as long again.
   const drainedMs = await untilCaughtUp(OUTAGE_MS + 60_000);
-  console.log(`ClickHouse gone: level ${drainedMs} ms after it was back`);
+  report('ClickHouse gone', {
+    seconds: OUTAGE_MS / 1000,
+    perSecond: PER_SECOND,
+    levelMs: drainedMs,
+  });
   expect(drainedMs).toBeLessThan(OUTAGE_MS);
   expectBoundedMemory();
 });

@@ -13,6 +13,7 @@ import { check, untilStored } from './harness/checker.ts';
 import { startCluster, untilHealthy, type Cluster } from './harness/cluster.ts';
 import { startLoad } from './harness/load.ts';
 import { untilBack, type ManagedProcess } from './harness/process.ts';
+import { report } from './harness/report.ts';
 
 const EDGE_POINTS: ReadonlySet<CrashPoint> = new Set([
   'spool-written',
@@ -71,9 +72,9 @@ it('loses nothing, doubles nothing and explains every verdict through a crash at
   }
   await load.stop();
   await untilStored(cluster.sql, load.ledger, 90_000);
-  const report = await check(cluster.sql, load.ledger);
-  console.log(`crash points: ${JSON.stringify(report)}`);
-  expect(report.calls).toBeGreaterThan(100);
+  const checked = await check(cluster.sql, load.ledger);
+  report('crash points', { points: CRASH_POINTS.length, ...checked });
+  expect(checked.calls).toBeGreaterThan(100);
   expect(edge.deaths + worker.deaths).toBeGreaterThanOrEqual(2 * CRASH_POINTS.length);
   await untilHealthy(cluster);
 }, 240_000);

@@ -5,6 +5,7 @@ import { projectPath } from '../../src/project-root.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { startCluster, type Cluster } from './harness/cluster.ts';
 import { percentile, startLoad } from './harness/load.ts';
+import { report } from './harness/report.ts';
 
 const STALLED = 5_000;
 const PER_SECOND = 100;
@@ -61,9 +62,12 @@ it('drops stalled connections within 15 s and serves the others as before', asyn
   const droppedMs = Date.now() - allOpenAt;
   const during = percentile(load.ledger, 0.99, allOpenAt, Date.now());
   await load.stop();
-  console.log(
-    `${STALLED} stalled connections: p99 ${normal} ms before, ${during} ms during, dropped after ${droppedMs} ms`,
-  );
+  report('stalled connections', {
+    connections: STALLED,
+    p99BeforeMs: normal,
+    p99DuringMs: during,
+    droppedMs,
+  });
   expect(droppedMs).toBeLessThan(DROPPED_MS);
   expect(during).toBeLessThan(Math.max(P99_FLOOR_MS, 2 * normal));
   expect(load.ledger.failed + load.ledger.refused).toBe(0);

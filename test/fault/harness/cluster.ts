@@ -26,6 +26,7 @@ export interface Cluster {
   readonly workers: readonly ManagedProcess[];
   /** As user `sluice`: base tables too. */
   readonly sql: ClickHouse;
+  readonly sqlPassword: string;
   readonly redisClient: Redis;
   readonly env: NodeJS.ProcessEnv;
   /** Runs a tool; rejects on a bad exit code. */
@@ -152,6 +153,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     edges,
     workers,
     sql,
+    sqlPassword: clickhousePassword,
     redisClient,
     env,
     tool,
