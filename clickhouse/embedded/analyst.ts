@@ -134,7 +134,8 @@ function judgeName(name: string): void {
 export interface AnalystDoor {
   /** The settings a statement of the analyst runs under. */
   settings(asked: ReadonlyMap<string, string>): ReadonlyMap<string, string>;
-  judgeFormat(format: string): void;
+  /** What stands behind the statement. */
+  judgeClauses(format: string, settings: string): void;
   /** The statement as the engine reads it. Throws a refusal, or the engine's error for text that does not parse. */
   admit(sql: string, ask: Ask): Promise<string>;
 }
@@ -175,7 +176,8 @@ export function createAnalystDoor(functions: SafeFunctions): AnalystDoor {
       const limit = seconds > 0 && seconds < SECONDS_MAX ? seconds : SECONDS_MAX;
       return kept.set('max_execution_time', String(limit));
     },
-    judgeFormat(format) {
+    judgeClauses(format, settings) {
+      if (settings !== '') refuse('SETTINGS in the statement are not allowed');
       if (FORMATS_REFUSED.test(format)) refuse(`format ${format} is not allowed`);
     },
     async admit(sql, ask) {

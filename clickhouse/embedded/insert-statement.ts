@@ -22,7 +22,9 @@ function blankBrackets(blanked: string): string {
   return out;
 }
 
-const FORMAT = /\bFORMAT\s+([A-Za-z][A-Za-z0-9]*)(?:[ \t]*\r?\n|[ \t]+|$|(?=;))/i;
+const FORMAT = /\bFORMAT\s+([A-Za-z][A-Za-z0-9]*)(?=\s|;|$)/i;
+/** Between a FORMAT clause and its data. Sought in the text itself: blanked data looks like space. */
+const BEFORE_DATA = /^(?:[ \t]*\r?\n|[ \t]+)/;
 
 /**
  * `text` is the statement, or its beginning when data follows in the same body. Latin-1 text keeps offsets in bytes.
@@ -44,10 +46,11 @@ export function readInsertHead(text: string): InsertHead {
   if (format === null) {
     return { statement: text, format: undefined, dataOffset: text.length };
   }
+  const end = format.index + format[0].length;
   return {
     statement: text.slice(0, format.index),
     format: format[1] ?? '',
-    dataOffset: format.index + format[0].length,
+    dataOffset: end + (BEFORE_DATA.exec(text.slice(end))?.[0].length ?? 0),
   };
 }
 

@@ -108,7 +108,6 @@ export async function createEmbeddedClickHouse(
     temporaryDir,
     database: options.database,
     passwords: options.passwords,
-    logger: options.logger,
   });
   // No limit for a whole request: an insert may stream for long. A body that stalls is cut where it is read.
   const server = createServer(

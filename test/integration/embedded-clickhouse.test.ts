@@ -487,6 +487,34 @@ describe('concurrency', () => {
     });
   });
 
+  test('KILL QUERY by the id that a client gave ends its statement', async () => {
+    const query_id = 'to-be-killed';
+    const asked = client
+      .query({
+        query: 'SELECT sum(cityHash64(number, 4712)) FROM numbers(1000000000000)',
+        query_id,
+      })
+      .then(
+        () => 'answered',
+        (error: unknown) => error,
+      );
+    await waitFor(() => runningStatements('4712').then((n) => n === 1), {
+      timeoutMs: 20_000,
+      what: 'the query to run',
+    });
+    const killed = await client.query({
+      query: `KILL QUERY WHERE query_id = '${query_id}'`,
+      format: 'JSONEachRow',
+    });
+    expect(await killed.json()).toMatchObject([{ kill_status: 'waiting', query_id }]);
+    expect(await asked).toMatchObject({ code: '394', type: 'QUERY_WAS_CANCELLED' });
+    const again = await client.query({
+      query: `KILL QUERY WHERE query_id = '${query_id}' SYNC`,
+      format: 'JSONEachRow',
+    });
+    expect(await again.json()).toEqual([]);
+  });
+
   test('a stream that is left half way ends in the engine too', async () => {
     const result = await client.query({
       query: "SELECT number, 'left-half-way' FROM numbers(1000000000000)",
