@@ -10,13 +10,23 @@ export function createLogger(config: Config, role: string): Logger {
   });
 }
 
-/** Resolves when the process is asked to end. A child of `up` is also asked when the supervisor's channel closes. */
+/** A role that can't end by itself, because what it waits for is gone, ends after this: nothing is lost by it. */
+const END_MS = 15_000;
+
+/**
+ * Resolves when the process is asked to end; from then on it has `END_MS`. A child of `up` is also asked when the
+ * supervisor's channel closes.
+ */
 export function untilAskedToEnd(): Promise<string> {
   return new Promise((resolve) => {
-    process.once('SIGTERM', () => resolve('SIGTERM'));
-    process.once('SIGINT', () => resolve('SIGINT'));
+    const ask = (why: string): void => {
+      setTimeout(() => process.exit(1), END_MS).unref();
+      resolve(why);
+    };
+    process.once('SIGTERM', () => ask('SIGTERM'));
+    process.once('SIGINT', () => ask('SIGINT'));
     if (process.channel !== undefined && process.channel !== null)
-      process.once('disconnect', () => resolve('supervisor gone'));
+      process.once('disconnect', () => ask('supervisor gone'));
   });
 }
 

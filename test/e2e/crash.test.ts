@@ -3,7 +3,7 @@
  * emptied under load. Real processes; every acknowledged id is looked up.
  */
 import { Redis } from 'ioredis';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { projectPath } from '../../src/project-root.ts';
@@ -170,3 +170,20 @@ it('ends cleanly on SIGTERM and leaves no process behind', async () => {
   });
   expect(alive).toEqual([]);
 }, 60_000);
+
+it('leaves no process behind when the supervisor is killed under load, and the stores with it', async () => {
+  const doomed = await startSluice();
+  const pids = ['edge', 'worker', 'api', 'clickhouse', 'redis-server'].flatMap((role) =>
+    doomed.pidsOf(role),
+  );
+  const stores = [...doomed.pidsOf('clickhouse'), ...doomed.pidsOf('redis-server')];
+  for (let n = 0; n < 50; n++)
+    await fetch(`${doomed.edgeUrl}/track/goal-by-click-id?click_id=${n}`);
+  doomed.kill();
+  for (const pid of stores) process.kill(pid, 'SIGKILL');
+  await waitFor(() => pids.every((pid) => !existsSync(`/proc/${pid}`)), {
+    timeoutMs: 30_000,
+    what: 'every process to be gone',
+  });
+  rmSync(doomed.dataDir, { recursive: true, force: true });
+}, 90_000);

@@ -20,6 +20,8 @@ export interface RunningSluice {
   run(args: readonly string[], code?: number): Promise<string>;
   output(): string;
   stop(): Promise<number | null>;
+  /** SIGKILL to the supervisor alone. */
+  kill(): void;
 }
 
 export async function freePort(): Promise<number> {
@@ -136,6 +138,7 @@ export async function startSluice(
         );
       return result.output;
     },
+    kill: () => void child.kill('SIGKILL'),
     async stop() {
       if (child.exitCode === null) child.kill('SIGTERM');
       const code = await ended;
