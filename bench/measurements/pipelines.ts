@@ -13,7 +13,7 @@ import { CONNECTIONS } from '../stage/load.ts';
 import { TWO_CORES } from '../stage/cores.ts';
 import { mintClicks, type MintedClicks } from '../stage/minted-clicks.ts';
 import { peakRssBytes, startProcess, type Running } from '../stage/processes.ts';
-import { freePort, startStack, type Stack } from '../stage/stack.ts';
+import { askAgain, freePort, startStack, type Stack } from '../stage/stack.ts';
 import { confirm, search, type Held, type Pipeline, type SearchPlan } from '../stage/sustained.ts';
 
 type Kind = 'clicks' | 'conversions';
@@ -27,7 +27,9 @@ interface Plan {
 }
 
 async function countRows(stack: Stack, table: string): Promise<number> {
-  const rows = await stack.clickhouse.query<{ n: number }>(`SELECT count() AS n FROM ${table}`);
+  const rows = await askAgain(() =>
+    stack.clickhouse.query<{ n: number }>(`SELECT count() AS n FROM ${table}`),
+  );
   return rows[0]?.n ?? 0;
 }
 
