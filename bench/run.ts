@@ -4,6 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { messageOf } from '../src/domain/app-error.ts';
 import { projectPath } from '../src/project-root.ts';
 import { batch } from './measurements/batch.ts';
 import { bigData } from './measurements/big-data.ts';
@@ -15,7 +16,7 @@ import { memory } from './measurements/memory.ts';
 import { clickPipeline, conversionPipeline } from './measurements/pipelines.ts';
 import { start } from './measurements/start.ts';
 import { printResult, writeDocument, type Section } from './paper/document.ts';
-import type { Measurement, Settings } from './paper/result.ts';
+import type { Measurement, Result, Settings } from './paper/result.ts';
 
 const MEASUREMENTS: readonly Measurement[] = [
   edgePeaks,
@@ -56,6 +57,21 @@ function readSettings(): Settings {
   return { quick: values.quick, rows };
 }
 
+/** What others measured is not lost with a measurement that could not be made; the document says so. */
+function failed(name: string): (error: unknown) => Result {
+  return (error) => {
+    console.error(`bench: ${name} failed:`, error);
+    process.exitCode = 1;
+    return {
+      title: name,
+      method: `Could not be measured: ${messageOf(error)}`,
+      findings: [],
+      tables: [],
+      charts: [],
+    };
+  };
+}
+
 const measurements = chosen();
 const settings = readSettings();
 execFileSync(projectPath('sluice'), ['--help'], { stdio: ['ignore', 'ignore', 'inherit'] });
@@ -65,11 +81,11 @@ for (const measurement of measurements) {
   const { name } = measurement;
   const began = performance.now();
   console.error(`bench: ${name} …`);
-  const result = await measurement.run(settings);
+  const result = await measurement.run(settings).catch(failed(name));
   const seconds = (performance.now() - began) / 1000;
   sections.push({ name, result, seconds });
   console.log(printResult({ name, result, seconds }));
 }
 if (measurements.length === MEASUREMENTS.length && !values.print)
   writeDocument({ sections, settings, startedAt });
-process.exit(0);
+process.exit();

@@ -4,7 +4,7 @@ import { count, fixed } from '../paper/numbers.ts';
 import type { Finding, Measurement, Result, Settings } from '../paper/result.ts';
 import { TWO_CORES } from '../stage/cores.ts';
 import { mintClicks } from '../stage/minted-clicks.ts';
-import { startStack, until, type Stack } from '../stage/stack.ts';
+import { askAgain, startStack, until, type Stack } from '../stage/stack.ts';
 
 const TARGET_S = 60;
 const FULL_LINES = 1_000_000;
@@ -55,7 +55,9 @@ async function upload(stack: Stack, key: string, body: Buffer<ArrayBuffer>): Pro
 }
 
 async function storedCalls(stack: Stack): Promise<number> {
-  const rows = await stack.clickhouse.query<{ n: number }>('SELECT count() AS n FROM postback_log');
+  const rows = await askAgain(() =>
+    stack.clickhouse.query<{ n: number }>('SELECT count() AS n FROM postback_log'),
+  );
   return rows[0]?.n ?? 0;
 }
 

@@ -6,24 +6,26 @@ import { percentile } from '../paper/statistics.ts';
 import { TWO_CORES } from '../stage/cores.ts';
 import { runGenerator } from '../stage/load.ts';
 import { mintClicks } from '../stage/minted-clicks.ts';
-import { pause, startStack, until, type Stack } from '../stage/stack.ts';
+import { askAgain, pause, startStack, until, type Stack } from '../stage/stack.ts';
 import type { Traffic } from '../load/requests.ts';
 
 export const FRESHNESS_RATE = 5_000;
 /** One request in so many is followed. */
 const MARK_EVERY = 100;
 const LOOK_MS = 25;
-const LOOK_BACK_MS = 5_000;
 const TARGET_P50_MS = 400;
 const TARGET_P99_MS = 1_000;
 
 /** Looks again and again which marked rows are there; remembers when each was first seen. */
 function watch(stack: Stack, table: string) {
   const seen = new Map<string, number>();
+  const sinceMs = Date.now();
   const watching = new AbortController();
   async function look(): Promise<void> {
-    const rows = await stack.clickhouse.query<{ sub_id5: string }>(
-      `SELECT sub_id5 FROM ${table} WHERE hit_time > fromUnixTimestamp64Milli(toInt64(${Date.now() - LOOK_BACK_MS})) AND sub_id5 LIKE 'm%'`,
+    const rows = await askAgain(() =>
+      stack.clickhouse.query<{ sub_id5: string }>(
+        `SELECT sub_id5 FROM ${table} WHERE hit_time > fromUnixTimestamp64Milli(toInt64(${sinceMs})) AND sub_id5 LIKE 'm%'`,
+      ),
     );
     // When the answer is here: later than the row became visible, never earlier.
     const now = performance.timeOrigin + performance.now();

@@ -9,7 +9,7 @@ import { TWO_CORES } from '../stage/cores.ts';
 import { runGenerator } from '../stage/load.ts';
 import { mintClicks } from '../stage/minted-clicks.ts';
 import { peakRssBytes } from '../stage/processes.ts';
-import { startStack, until, type Stack } from '../stage/stack.ts';
+import { askAgain, startStack, until, type Stack } from '../stage/stack.ts';
 import type { Traffic } from '../load/requests.ts';
 
 async function redisBytes(stack: Stack): Promise<number> {
@@ -19,7 +19,9 @@ async function redisBytes(stack: Stack): Promise<number> {
 }
 
 async function rows(stack: Stack, sql: string): Promise<number> {
-  const found = await stack.clickhouse.query<{ n: number }>(`SELECT count() AS n FROM ${sql}`);
+  const found = await askAgain(() =>
+    stack.clickhouse.query<{ n: number }>(`SELECT count() AS n FROM ${sql}`),
+  );
   return found[0]?.n ?? 0;
 }
 

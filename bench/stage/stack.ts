@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { createClickHouse, type ClickHouse } from '../../clickhouse/client.ts';
+import { isRetryable } from '../../src/domain/app-error.ts';
 import { projectPath } from '../../src/project-root.ts';
 import { startProcess, type Cores, type Running } from './processes.ts';
 
@@ -59,6 +60,21 @@ export async function until(
     await pause(everyMs);
   }
 }
+
+/** A question to a store that is under full load: a connection may break, and the question is then asked again. */
+export async function askAgain<T>(question: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await question();
+    } catch (error) {
+      if (!isRetryable(error) || attempt === ATTEMPTS_MAX) throw error;
+      await pause(ASK_AGAIN_MS);
+    }
+  }
+}
+
+const ATTEMPTS_MAX = 20;
+const ASK_AGAIN_MS = 100;
 
 /** A Redis as `up` starts it: append-only, synced each second. */
 export async function startRedis(

@@ -39,6 +39,8 @@ const SAMPLE_MS = 400;
 const DRAIN_MS = 180_000;
 /** A lag that grows by less than this part of the rate is level. */
 const GROWTH_MAX = 0.03;
+/** A lag below so many seconds of traffic is what the way takes, and a short probe sees it build up. */
+const LEVEL_S = 0.6;
 /** A lag of more than so many seconds of traffic is a backlog, level or not. */
 const LAG_MAX_S = 3;
 /** The generator's 99th percentile beyond this: the front did not keep up. */
@@ -55,6 +57,7 @@ function verdictOn(rate: number, load: LoadResult, lag: readonly Point[]): strin
   const last = later.at(-1)?.y ?? 0;
   if (last > rate * LAG_MAX_S) return `the lag reached ${Math.round(last)} hits`;
   const growth = slope(later) / rate;
+  if (last <= rate * LEVEL_S) return '';
   return growth > GROWTH_MAX ? `the lag grew by ${(growth * 100).toFixed(1)} % of the rate` : '';
 }
 
@@ -125,7 +128,7 @@ export async function search(pipeline: Pipeline, plan: SearchPlan): Promise<numb
     else high = rate;
     rate = high === Infinity ? rate * 1.6 : low === 0 ? rate / 2 : Math.sqrt(low * high);
   }
-  return Math.round(low);
+  return Math.round(low === 0 ? rate : low);
 }
 
 /** Holds the rate for the full time; steps down until it is sustained. */

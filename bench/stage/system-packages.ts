@@ -1,5 +1,5 @@
 /** Programs from the system's packages, installed when they are missing: wrk and nginx. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
 const FOLDERS = ['/usr/bin', '/usr/sbin', '/usr/local/bin'] as const;
@@ -30,17 +30,8 @@ export function requireProgram(program: string, debianPackage: string): string {
   return installed;
 }
 
-/** First line of what a program says about its version. */
+/** First line of what a program says about its version, on whichever stream and with whichever exit code. */
 export function versionOf(program: string, args: readonly string[]): string {
-  try {
-    return firstLine(execFileSync(program, args, { encoding: 'utf8', stdio: 'pipe' }));
-  } catch (error) {
-    // wrk prints its version and exits with 1.
-    const { stdout } = error as { stdout?: string };
-    return firstLine(stdout ?? '');
-  }
-}
-
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0]?.trim() ?? '';
+  const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+  return `${stdout}${stderr}`.split('\n', 1)[0]?.trim() ?? '';
 }
