@@ -42,6 +42,8 @@ export interface EdgeRoleOptions {
   readonly adminKey: string;
   readonly redisUrl: string;
   readonly clickhouse: ClickHouseSettings;
+  /** ms since 1970; Date.now unless a test has clocks that differ. */
+  readonly clock?: () => number;
   readonly reach?: Reach;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
@@ -124,7 +126,7 @@ async function drain(
 export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole> {
   const { logger } = options;
   const reach = options.reach ?? reachNothing;
-  const clock = Date.now;
+  const clock = options.clock ?? Date.now;
   const keys = createRedisKeys();
   const spoolDir = join(options.dataDir, 'spool');
   mkdirSync(spoolDir, { recursive: true });

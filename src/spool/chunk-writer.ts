@@ -57,6 +57,8 @@ export interface ChunkWriterOptions {
   readonly onClosed: (chunk: ClosedChunk) => void;
   /** A failed fsync: what the kernel holds is unknown, so the process must end. */
   readonly onSyncFailure: (error: Error) => void;
+  /** fdatasync; another one in tests of what a failing disk does. */
+  readonly syncFile?: (fd: number) => void;
 }
 
 interface OpenChunk {
@@ -84,6 +86,7 @@ export interface ChunkWriter {
 }
 
 export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
+  const syncFile = options.syncFile ?? fdatasyncSync;
   const open = new Map<ChunkKind, OpenChunk>();
   // Random, so that a restarted edge whose clock stepped back can't repeat a chunk id.
   let sequence = randomInt(2 ** 31);
@@ -192,7 +195,7 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
       const data = encodeFrames(records);
       const { fd } = chunk;
       write(fd, data, chunk.bytes);
-      if (options.sync === 'disk') syncOrEnd(() => fdatasyncSync(fd));
+      if (options.sync === 'disk') syncOrEnd(() => syncFile(fd));
       chunk.bytes += data.length;
       chunk.records.push(...records);
     },

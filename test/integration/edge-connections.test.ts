@@ -146,3 +146,25 @@ test('two edges share a port, each with a folder of its own, and nothing is lost
     rmSync(dataDir, { recursive: true, force: true });
   }
 }, 60_000);
+
+test('a request hidden in the body of another is never a hit', async () => {
+  const hidden = 'GET /track/goal?adv_param1=SMUGGLED HTTP/1.1\r\nHost: a\r\n\r\n';
+  const chunked = `${hidden.length.toString(16)}\r\n${hidden}\r\n0\r\n\r\n`;
+  const shapes = [
+    `Content-Length: ${hidden.length}\r\nTransfer-Encoding: chunked\r\n\r\n${chunked}`,
+    `Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n${chunked}`,
+    `Content-Length: 4\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`,
+    `Content-Length: +4\r\n\r\n${hidden}`,
+    `Content-Length: 0x4\r\n\r\n${hidden}`,
+    `Transfer-Encoding: xchunked\r\n\r\n${chunked}`,
+    `Transfer-Encoding : chunked\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`,
+    `Content-Length: ${hidden.length}\r\n\r\n${hidden}`,
+  ];
+  for (const shape of shapes) {
+    await sendRaw(edge.port, `POST /track/goal?x=1 HTTP/1.1\r\nHost: a\r\n${shape}`, {
+      expected: 2,
+    });
+  }
+  expect((await ask(edge.port, 'GET', '/healthz')).status).toBe(200);
+  expect(edge.stored().filter(({ query }) => query.includes('SMUGGLED'))).toEqual([]);
+}, 120_000);

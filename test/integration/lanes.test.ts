@@ -11,7 +11,14 @@ import { createHitIds } from '../../src/domain/uuid-v7.ts';
 import { createRedisKeys, type RedisKeys } from '../../src/redis/keys.ts';
 import { startClickHouse, type TestClickHouse } from '../support/start-clickhouse.ts';
 import { startRedis, type TestRedis } from '../support/start-redis.ts';
-import { conversionChunk, conversionHit, createTestWorker } from '../support/test-worker.ts';
+import {
+  clickChunk,
+  clickHit,
+  conversionChunk,
+  conversionHit,
+  createTestWorker,
+} from '../support/test-worker.ts';
+import { createClickIdCodec } from '../../src/domain/click-id.ts';
 
 const CAP = 37;
 const OFFERS = [4, 5, 6, 7];
@@ -222,3 +229,33 @@ it('stores a row that ClickHouse refuses as malformed, and the rest of its chunk
   expect(rows[0]?.query).toContain('CODE6');
   expect(await acceptedByOffer()).toMatchObject({ 4: 1, 5: 2, 7: 2 });
 });
+
+it('writes no row twice when a chunk comes again long after the deduplication window', async () => {
+  const tables = ['postback_log', 'click_log'];
+  const setWindow = async (blocks: number): Promise<void> => {
+    for (const table of tables)
+      await clickhouse.command(
+        `ALTER TABLE ${table} MODIFY SETTING non_replicated_deduplication_window = ${blocks}`,
+      );
+  };
+  await setWindow(2);
+  try {
+    const chunks = chunksOf(12, 8, 'window');
+    const codec = createClickIdCodec(CATALOGUE.click_id_keys);
+    const clicks = chunks.map((_, n) =>
+      clickChunk(`0-${NOW + n}-${n}-c`, [
+        clickHit(`click-${n}`, codec.mint(NOW + n, 4, 1, n), 4, NOW + n),
+      ]),
+    );
+    for (const by of [worker(), worker()]) {
+      for (const chunk of chunks) await by.ingest(chunk);
+      for (const chunk of clicks) await by.clicks.storeChunk(chunk, codec);
+    }
+    await expectWholeLog(12 * 8);
+    const [stored] = await clickhouse.query<{ n: number }>('SELECT count() AS n FROM click_log');
+    expect(stored?.n).toBe(12);
+  } finally {
+    await setWindow(10_000);
+    await clickhouse.command('TRUNCATE TABLE click_log');
+  }
+}, 120_000);

@@ -187,3 +187,24 @@ test('a chunk closes early at ordinary load, and grows while much is on its way'
   spool.closeDue();
   expect(closed).toHaveLength(1);
 });
+
+test('a failed sync stores nothing and tells the process to end', () => {
+  const failures: string[] = [];
+  const spool = createChunkWriter({
+    dir,
+    edgeNumber: 0,
+    sync: 'disk',
+    clock: () => 5_000,
+    bytesFree: () => 1e9,
+    outstanding: () => 0,
+    onClosed: () => undefined,
+    onSyncFailure: (error) => failures.push(error.message),
+    syncFile() {
+      throw new Error('EIO: i/o error, fdatasync');
+    },
+  });
+  expect(() => spool.append('conversions', RECORDS.slice(0, 1), from(5_000))).toThrow(
+    "the spool can't be synced",
+  );
+  expect(failures).toEqual(['EIO: i/o error, fdatasync']);
+});
