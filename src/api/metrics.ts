@@ -22,6 +22,8 @@ interface Heartbeat {
   readonly role: string;
   readonly atMs: number;
   readonly unconfirmedChunks?: number;
+  /** Of a worker: verdict → how often it gave it. */
+  readonly verdicts?: Readonly<Record<string, number>>;
 }
 
 export interface ApiMetrics {
@@ -37,6 +39,11 @@ function createGauges(registry: Registry) {
     labels: T[] = [],
   ): Gauge<T> => new Gauge({ name, help, labelNames: labels, registers: [registry] });
   return {
+    verdicts: gauge(
+      'sluice_verdicts',
+      'Verdicts that the living workers gave to conversion calls since each started',
+      ['verdict'],
+    ),
     up: gauge('sluice_store_up', '1 when the store answers the API', ['store']),
     queueJobs: gauge('sluice_queue_jobs', 'Chunks in the queue, by state', ['queue', 'state']),
     queueAge: gauge(
@@ -91,6 +98,9 @@ async function readRoles({ redis, keys }: Sources, gauges: Gauges): Promise<void
     const known = own.filter((beat) => silentFor(beat) < FORGOTTEN_MS);
     gauges.alive.set({ role }, alive.length);
     gauges.dead.set({ role }, known.length - alive.length);
+    for (const beat of alive)
+      for (const [verdict, count] of Object.entries(beat.verdicts ?? {}))
+        gauges.verdicts.inc({ verdict }, count);
     if (role === 'edge')
       gauges.unconfirmed.set(alive.reduce((sum, beat) => sum + (beat.unconfirmedChunks ?? 0), 0));
   }

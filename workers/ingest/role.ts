@@ -64,6 +64,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
   const store = createCatalogueStore({ clickhouse, redis, keys, logger });
   const enrichment = { country: await openCountryReader(), device: createDeviceReader() };
   const counters = { chunks: 0, hits: 0, waits: 0, retries: 0 };
+  const verdicts: Record<string, number> = {};
 
   let codec: { readonly version: number; readonly codec: ClickIdCodec } | undefined;
   function codecOf(snapshot: CatalogueSnapshot): ClickIdCodec {
@@ -78,6 +79,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
 
   function publishVerdicts(fields: readonly PostbackFields[]): void {
     counters.hits += fields.length;
+    for (const { verdict } of fields) verdicts[verdict] = (verdicts[verdict] ?? 0) + 1;
     const lines = fields.map((row) =>
       JSON.stringify({
         hit_id: row.hit_id,
@@ -187,7 +189,8 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
   });
 
   const heartbeat = setInterval(() => {
-    const beat = { role: 'worker', pid: globalThis.process.pid, atMs: clock(), ...counters };
+    const { pid } = globalThis.process;
+    const beat = { role: 'worker', pid, atMs: clock(), ...counters, verdicts };
     redis
       .hset(keys.heartbeats, `worker-${globalThis.process.pid}`, JSON.stringify(beat))
       .catch(() => undefined);
