@@ -89,3 +89,33 @@ it('doctor finds a counter that is not what the log says, and rebuild mends it',
   await cluster.tool('rebuild');
   await untilHealthy(cluster);
 }, 120_000);
+
+it('finishes a chunk whose worker was killed five times on it, each time within a minute', async () => {
+  const longestMs: number[] = [];
+  let hitId = '';
+  for (let kill = 0; kill < 5; kill++) {
+    await worker.hold();
+    writeFileSync(crashFile('worker'), 'judged');
+    worker.release();
+    const began = Date.now();
+    if (hitId === '') {
+      const answer = await fetch(`${cluster.edgeUrl}/track/goal-by-click-id?click_id=five-kills`);
+      ({ hit_id: hitId } = (await answer.json()) as { hit_id: string });
+    }
+    await waitFor(() => !existsSync(crashFile('worker')), {
+      timeoutMs: 60_000,
+      what: `kill ${kill} in the middle of the chunk`,
+    });
+    longestMs.push(Date.now() - began);
+  }
+  await waitFor(
+    async () =>
+      (
+        await cluster.sql.query(`SELECT 1 FROM postback_log WHERE hit_id = {hitId:String}`, {
+          hitId,
+        })
+      ).length === 1,
+    { timeoutMs: 60_000, intervalMs: 200, what: 'the chunk to be stored' },
+  );
+  report('five kills on one chunk', { runAgainMs: longestMs });
+}, 400_000);

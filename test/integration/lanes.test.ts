@@ -5,10 +5,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { AppError } from '../../src/domain/app-error.ts';
-import { EMPTY_CATALOGUE, type CatalogueState, type Goal } from '../../src/domain/catalogue.ts';
 import type { Chunk } from '../../src/domain/hit.ts';
 import { createHitIds } from '../../src/domain/uuid-v7.ts';
 import { createRedisKeys, type RedisKeys } from '../../src/redis/keys.ts';
+import { catalogue, goal, NO_CAPS, offer, promoCode } from '../support/catalogue.ts';
 import { startClickHouse, type TestClickHouse } from '../support/start-clickhouse.ts';
 import { startRedis, type TestRedis } from '../support/start-redis.ts';
 import {
@@ -23,60 +23,22 @@ import { createClickIdCodec } from '../../src/domain/click-id.ts';
 const CAP = 37;
 const OFFERS = [4, 5, 6, 7];
 const NOW = Date.parse('2026-06-15T12:00:00Z');
-const NO_CAPS = { daily: null, monthly: null, total: null };
 
-const goal = (offerId: number): Goal => ({
-  id: offerId * 10,
-  offer_id: offerId,
-  alias: 'sale',
-  title: 'Sale',
-  status: 'active',
-  type: 'CPS',
-  default: true,
-  payout: '5',
-  revenue: '8',
-  currency: 'USD',
-  conversion_status: 'approved',
-  multiple_conversions: true,
-  unique_track_id: false,
-  unique_order_id: true,
-  caps: { ...NO_CAPS, daily: CAP },
-  affiliate_caps: {},
+const CATALOGUE = catalogue({
+  offers: OFFERS.map((id) => offer({ id })),
+  goals: OFFERS.map((offerId) =>
+    goal({
+      id: offerId * 10,
+      offer_id: offerId,
+      multiple_conversions: true,
+      unique_order_id: true,
+      caps: { ...NO_CAPS, daily: CAP },
+    }),
+  ),
+  promo_codes: OFFERS.map((offerId, index) =>
+    promoCode({ id: index + 1, code: `CODE${offerId}`, offer_id: offerId, sequence: index + 1 }),
+  ),
 });
-
-const CATALOGUE: CatalogueState = {
-  ...EMPTY_CATALOGUE,
-  version: 1,
-  advertisers: [{ id: 1, name: 'Acme', status: 'active', token: null, require_token: false }],
-  affiliates: [{ id: 1, name: 'Blogger', status: 'active' }],
-  offers: OFFERS.map((id) => ({
-    id,
-    advertiser_id: 1,
-    title: 'Shop',
-    status: 'active',
-    url: 'https://shop.example/',
-    availability: 'public',
-    timezone: 'UTC',
-    click_lifetime_days: 30,
-    unique_ip: { enabled: false, window: 'ever' },
-    promo_codes_enabled: true,
-    trafficback_url: null,
-    allowed_deep_link_hosts: [],
-    postback_ips: { allow: [], deny: [] },
-  })),
-  goals: OFFERS.map(goal),
-  promo_codes: OFFERS.map((offerId, index) => ({
-    id: index + 1,
-    code: `CODE${offerId}`,
-    affiliate_id: 1,
-    offer_id: offerId,
-    start_date: null,
-    end_date: null,
-    description: '',
-    sequence: index + 1,
-  })),
-  click_id_keys: [{ id: 0, key: '00112233445566778899aabbccddeeff' }],
-};
 
 let server: TestRedis;
 let database: TestClickHouse;

@@ -47,8 +47,8 @@ export interface WorkerRole {
 const CONCURRENCY = 16;
 /** Of batches only as many as keep a lane busy: what a live chunk waits for is the block in flight. */
 const BATCH_CONCURRENCY = 3;
-/** A job whose worker died runs again after this, at the latest. */
-const LOCK_MS = 15_000;
+/** A job whose worker died runs again after twice this, at the latest. A lock lost by a slow worker costs work, no more. */
+const LOCK_MS = 8_000;
 const WAIT_FOR_CLICK_MS = 150;
 const RETRY_MS = 1_000;
 const HEARTBEAT_MS = 2_000;
