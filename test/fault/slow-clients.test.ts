@@ -1,5 +1,6 @@
 /** 5,000 connections that send a little and then nothing: they are dropped within 15 s, and nobody else notices. */
-import { connect, type Socket } from 'node:net';
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { createInterface, type Interface } from 'node:readline';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { projectPath } from '../../src/project-root.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -13,54 +14,50 @@ const CALM_MS = 5_000;
 /** Below this, twice as slow is the machine's noise. */
 const P99_FLOOR_MS = 40;
 const DROPPED_MS = 15_000;
-/** What a stalled client has sent when it stops: nothing, a piece of the head, a whole head and no body. */
-const BEGINNINGS = [
-  '',
-  'GET /track/goal?x=1 HTTP/1.1\r\nHost: a\r\nX-Long: ',
-  'POST /track/goal HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc',
-];
 
 let cluster: Cluster;
-const sockets: Socket[] = [];
+let stalled: ChildProcessWithoutNullStreams | undefined;
+let answers: Interface | undefined;
 beforeAll(async () => {
   cluster = await startCluster({ catalogue: projectPath('test/fault/catalogue.yaml') });
 }, 120_000);
 afterAll(async () => {
-  for (const socket of sockets) socket.destroy();
+  stalled?.kill('SIGKILL');
   await cluster?.close();
 });
+
+/** How many of the stalled connections are open. */
+function openConnections(): Promise<number> {
+  return new Promise((resolve) => {
+    answers?.once('line', (line) => resolve(Number(line)));
+    stalled?.stdin.write('?\n');
+  });
+}
 
 it('drops stalled connections within 15 s and serves the others as before', async () => {
   const load = startLoad({ edgeUrls: [cluster.edgeUrl], perSecond: PER_SECOND, seed: 3 });
   const began = Date.now();
   await waitFor(() => Date.now() - began > CALM_MS, { timeoutMs: 10_000, what: 'calm traffic' });
-  const stalledAt = Date.now();
-  const normal = percentile(load.ledger, 0.99, began, stalledAt);
+  const normal = percentile(load.ledger, 0.99, began, Date.now());
 
-  const port = Number(new URL(cluster.edgeUrl).port);
-  let open = 0;
-  for (let n = 0; n < STALLED; n++) {
-    const socket = connect(port, '127.0.0.1');
-    sockets.push(socket);
-    socket.on('error', () => undefined);
-    socket.once('connect', () => {
-      open += 1;
-      socket.write(BEGINNINGS[n % BEGINNINGS.length] ?? '');
-    });
-    socket.once('close', () => (open -= 1));
-    // So many at once only fill the backlog of the listening socket.
-    if (n % 100 === 99) await new Promise((resolve) => setImmediate(resolve));
-  }
-  await waitFor(() => open > STALLED * 0.9, { timeoutMs: 10_000, what: 'stalled connections' });
+  stalled = spawn(process.execPath, [
+    projectPath('test', 'fault', 'harness', 'stalled-clients.mjs'),
+    new URL(cluster.edgeUrl).port,
+    String(STALLED),
+  ]);
+  answers = createInterface({ input: stalled.stdout });
+  const stalledAt = Date.now();
+  await waitFor(async () => (await openConnections()) > STALLED * 0.9, {
+    timeoutMs: 10_000,
+    what: 'stalled connections',
+  });
   const allOpenAt = Date.now();
-  await waitFor(() => open === 0, {
+  await waitFor(async () => (await openConnections()) === 0, {
     timeoutMs: DROPPED_MS + 5_000,
     what: 'the stalled connections to be dropped',
-  }).catch((error: unknown) => {
-    throw new Error(`${String(error)}; ${open} are open`);
   });
   const droppedMs = Date.now() - allOpenAt;
-  const during = percentile(load.ledger, 0.99, allOpenAt, Date.now());
+  const during = percentile(load.ledger, 0.99, stalledAt, Date.now());
   await load.stop();
   report('stalled connections', {
     connections: STALLED,

@@ -82,7 +82,8 @@ export function startLoad(options: {
 }): Load {
   const ledger = options.ledger ?? createLedger();
   const random = createRandom(options.seed);
-  const agent = new Agent({ keepAlive: true, maxSockets: 128 });
+  // In turn: a connection that idles for 10 s is closed by the edge, maybe just when it would be used again.
+  const agent = new Agent({ keepAlive: true, maxSockets: 128, scheduling: 'fifo' });
   const offers = options.offers ?? OFFERS;
   const clicks: { readonly click: SentClick; readonly clickId: string }[] = [];
   let sequence = ledger.sent.size;
