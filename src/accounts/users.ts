@@ -4,6 +4,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { ClickHouse } from '../../clickhouse/client.ts';
+import { insertGuarded } from '../../clickhouse/insert.ts';
+import type { Column } from '../../clickhouse/tables.ts';
 import { AppError } from '../domain/app-error.ts';
 import type { User } from '../domain/user.ts';
 
@@ -22,12 +24,25 @@ export interface Users {
 /** How long a read serves: a change made by another process is in force after it. */
 const FRESH_MS = 1_000;
 const ATTEMPTS_MAX = 20;
-const COLUMNS =
-  'version UInt64, id UInt32, login String, name String, role String, advertiser_id UInt32, affiliate_id UInt32, ' +
-  'status String, password String, password_changed_at DateTime64(3), writer String, author String, changed_at DateTime64(3)';
-const NAMES = COLUMNS.split(', ')
-  .map((column) => column.split(' ', 1)[0])
-  .join(', ');
+/** A kill in the middle of an insert burns its token; the next one is free. */
+const TOKENS_MAX = 5;
+const LOOKS = 5;
+const LOOK_MS = 100;
+const COLUMNS: readonly Column[] = [
+  ['version', 'UInt64'],
+  ['id', 'UInt32'],
+  ['login', 'String'],
+  ['name', 'String'],
+  ['role', 'String'],
+  ['advertiser_id', 'UInt32'],
+  ['affiliate_id', 'UInt32'],
+  ['status', 'String'],
+  ['password', 'String'],
+  ['password_changed_at', 'DateTime64(3)'],
+  ['writer', 'String'],
+  ['author', 'String'],
+  ['changed_at', 'DateTime64(3)'],
+];
 
 const timeText = (ms: number): string => new Date(ms).toISOString().replace('T', ' ').slice(0, 23);
 
@@ -49,30 +64,43 @@ export function createUsers(clickhouse: ClickHouse, clock: () => number): Users 
     return { version, users };
   }
 
-  /** Stores a version; false when another writer owns it. */
+  /** Who wrote a version; undefined when nobody did. A dropped duplicate can be reported a moment before its twin is visible. */
+  async function ownerOf(version: number): Promise<string | undefined> {
+    for (let look = 0; look < LOOKS; look++) {
+      if (look > 0) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      const [row] = await clickhouse.query<{ writer: string }>(
+        `SELECT writer FROM ${table} WHERE version = {version:UInt64} LIMIT 1`,
+        { version },
+      );
+      if (row !== undefined) return row.writer;
+    }
+    return undefined;
+  }
+
+  /** Stores a version; false when another writer has it. One token a version, so that of several writers one has it. */
   async function write(version: number, user: StoredUser, author: string): Promise<boolean> {
     const writer = randomUUID();
-    const { password_changed_ms, ...rest } = user;
-    const row = {
+    const values: Readonly<Record<string, string | number>> = {
+      ...user,
       version,
-      ...rest,
-      password_changed_at: timeText(password_changed_ms),
+      password_changed_at: timeText(user.password_changed_ms),
       writer,
       author,
       changed_at: timeText(clock()),
     };
-    await clickhouse.insert(
-      `INSERT INTO ${table} (${NAMES}) SETTINGS insert_deduplication_token='users:${version}:${writer}', async_insert=0
-       SELECT ${NAMES} FROM input('${COLUMNS}')
-       WHERE NOT EXISTS (SELECT 1 FROM ${table} WHERE version >= ${version}) FORMAT JSONEachRow`,
-      `${JSON.stringify(row)}\n`,
-    );
-    const owner = await clickhouse.query<{ writer: string }>(
-      `SELECT writer FROM ${table} WHERE version = {version:UInt64} ORDER BY writer LIMIT 1`,
-      { version },
-    );
-    cached = undefined;
-    return owner[0]?.writer === writer;
+    for (let token = 0; token < TOKENS_MAX; token++) {
+      await insertGuarded(clickhouse, {
+        table,
+        columns: COLUMNS,
+        rows: [COLUMNS.map(([name]) => values[name] ?? '')],
+        token: `users:${version}#${token}`,
+        guard: `NOT EXISTS (SELECT 1 FROM ${table} WHERE version >= ${version})`,
+      });
+      cached = undefined;
+      const owner = await ownerOf(version);
+      if (owner !== undefined) return owner === writer;
+    }
+    throw new AppError('CLICKHOUSE_UNAVAILABLE', `version ${version} of the users is not stored`);
   }
 
   return {
