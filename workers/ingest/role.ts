@@ -49,7 +49,10 @@ const CONCURRENCY = 16;
 const BATCH_CONCURRENCY = 3;
 /** A job whose worker died runs again after twice this, at the latest. A lock lost by a slow worker costs work, no more. */
 const LOCK_MS = 8_000;
-const WAIT_FOR_CLICK_MS = 150;
+/** A chunk that waits for its clicks is looked at again after an eighth of its age: in a backlog, looking costs more than waiting. */
+const WAIT_MIN_MS = 150;
+const WAIT_MAX_MS = 2_000;
+const WAIT_SHARE = 1 / 8;
 const RETRY_MS = 1_000;
 const HEARTBEAT_MS = 2_000;
 
@@ -148,9 +151,12 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
 
   async function process(job: Job, token?: string): Promise<void> {
     let outcome: 'stored' | 'wait';
+    let openedAtMs = 0;
     if (job.queueName === ('batches' satisfies QueueName)) await liveFirst.turn();
     try {
-      outcome = await ingest(decodeChunkJob(job.data));
+      const chunk = decodeChunkJob(job.data);
+      ({ openedAtMs } = chunk.header);
+      outcome = await ingest(chunk);
     } catch (error) {
       if (error instanceof AppError && error.code === 'CHUNK_UNREADABLE') {
         // The edge has the file and will queue it again; this copy of it is of no use.
@@ -163,7 +169,8 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     }
     if (outcome === 'wait') {
       counters.waits += 1;
-      return putBack(job, token, WAIT_FOR_CLICK_MS);
+      const ageMs = clock() - openedAtMs;
+      return putBack(job, token, Math.min(WAIT_MAX_MS, Math.max(WAIT_MIN_MS, ageMs * WAIT_SHARE)));
     }
     counters.chunks += 1;
   }
