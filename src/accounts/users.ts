@@ -4,8 +4,9 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { ClickHouse } from '../../clickhouse/client.ts';
-import { insertGuarded } from '../../clickhouse/insert.ts';
+import { timeText } from '../../clickhouse/insert.ts';
 import type { Column } from '../../clickhouse/tables.ts';
+import { appendVersion } from '../../clickhouse/version-log.ts';
 import { AppError } from '../domain/app-error.ts';
 import type { User } from '../domain/user.ts';
 
@@ -24,10 +25,6 @@ export interface Users {
 /** How long a read serves: a change made by another process is in force after it. */
 const FRESH_MS = 1_000;
 const ATTEMPTS_MAX = 20;
-/** A kill in the middle of an insert burns its token; the next one is free. */
-const TOKENS_MAX = 5;
-const LOOKS = 5;
-const LOOK_MS = 100;
 const COLUMNS: readonly Column[] = [
   ['version', 'UInt64'],
   ['id', 'UInt32'],
@@ -43,8 +40,6 @@ const COLUMNS: readonly Column[] = [
   ['author', 'String'],
   ['changed_at', 'DateTime64(3)'],
 ];
-
-const timeText = (ms: number): string => new Date(ms).toISOString().replace('T', ' ').slice(0, 23);
 
 export function createUsers(clickhouse: ClickHouse, clock: () => number): Users {
   const table = `${clickhouse.privateDatabase}.users`;
@@ -64,20 +59,7 @@ export function createUsers(clickhouse: ClickHouse, clock: () => number): Users 
     return { version, users };
   }
 
-  /** Who wrote a version; undefined when nobody did. A dropped duplicate can be reported a moment before its twin is visible. */
-  async function ownerOf(version: number): Promise<string | undefined> {
-    for (let look = 0; look < LOOKS; look++) {
-      if (look > 0) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-      const [row] = await clickhouse.query<{ writer: string }>(
-        `SELECT writer FROM ${table} WHERE version = {version:UInt64} LIMIT 1`,
-        { version },
-      );
-      if (row !== undefined) return row.writer;
-    }
-    return undefined;
-  }
-
-  /** Stores a version; false when another writer has it. One token a version, so that of several writers one has it. */
+  /** Stores a version; false when another writer has it. */
   async function write(version: number, user: StoredUser, author: string): Promise<boolean> {
     const writer = randomUUID();
     const values: Readonly<Record<string, string | number>> = {
@@ -88,19 +70,13 @@ export function createUsers(clickhouse: ClickHouse, clock: () => number): Users 
       author,
       changed_at: timeText(clock()),
     };
-    for (let token = 0; token < TOKENS_MAX; token++) {
-      await insertGuarded(clickhouse, {
-        table,
-        columns: COLUMNS,
-        rows: [COLUMNS.map(([name]) => values[name] ?? '')],
-        token: `users:${version}#${token}`,
-        guard: `NOT EXISTS (SELECT 1 FROM ${table} WHERE version >= ${version})`,
-      });
+    const rows = [COLUMNS.map(([name]) => values[name] ?? '')];
+    const entry = { name: 'users', table, columns: COLUMNS, version, writer, rows };
+    try {
+      return await appendVersion(clickhouse, entry);
+    } finally {
       cached = undefined;
-      const owner = await ownerOf(version);
-      if (owner !== undefined) return owner === writer;
     }
-    throw new AppError('CLICKHOUSE_UNAVAILABLE', `version ${version} of the users is not stored`);
   }
 
   return {

@@ -4,9 +4,9 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { ClickHouse } from '../../clickhouse/client.ts';
-import { insertGuarded } from '../../clickhouse/insert.ts';
+import { timeText } from '../../clickhouse/insert.ts';
 import type { Column } from '../../clickhouse/tables.ts';
-import { AppError, messageOf } from '../domain/app-error.ts';
+import { appendVersion } from '../../clickhouse/version-log.ts';
 import { EMPTY_CATALOGUE, type CatalogueState } from '../domain/catalogue.ts';
 import type { LoggedChange } from './diff.ts';
 import type { NextId } from './edits.ts';
@@ -31,12 +31,6 @@ const COLUMNS: readonly Column[] = [
   ['author', 'String'],
   ['changed_at', "DateTime64(3, 'UTC')"],
 ];
-/** A kill between the engine's note of a token and the rename of the part burns the token; the next one is free. */
-const TOKENS_MAX = 5;
-/** A dropped duplicate can be reported a moment before the block that it repeats is visible. */
-const LOOKS = 5;
-const LOOK_MS = 100;
-
 interface LogRow {
   readonly kind: CatalogueKind;
   readonly id: string;
@@ -52,44 +46,6 @@ export function createCatalogueLog(clickhouse: ClickHouse): CatalogueLog {
       `SELECT max(version) AS version FROM ${table}`,
     );
     return row?.version ?? 0;
-  }
-
-  async function ownerOf(version: number): Promise<string | undefined> {
-    for (let look = 0; look < LOOKS; look++) {
-      if (look > 0) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-      const [row] = await clickhouse.query<{ writer: string }>(
-        `SELECT any(writer) AS writer FROM ${table} WHERE version = {version:UInt64} HAVING count() > 0`,
-        { version },
-      );
-      if (row !== undefined) return row.writer;
-      if ((await newestVersion()) >= version) return '';
-    }
-    return undefined;
-  }
-
-  async function insertVersion(
-    version: number,
-    changes: readonly LoggedChange[],
-    origin: { readonly writer: string; readonly author: string },
-    token: number,
-  ): Promise<void> {
-    const changedAt = new Date().toISOString().replace('T', ' ').replace('Z', '');
-    await insertGuarded(clickhouse, {
-      table,
-      columns: COLUMNS,
-      rows: changes.map(({ change, body }) => [
-        version,
-        change.kind,
-        change.id,
-        change.what === 'deleted' ? 1 : 0,
-        body,
-        origin.writer,
-        origin.author,
-        changedAt,
-      ]),
-      token: `catalogue:${version}#${token}`,
-      guard: `NOT EXISTS (SELECT 1 FROM ${table} WHERE version >= ${version})`,
-    });
   }
 
   return {
@@ -115,24 +71,15 @@ export function createCatalogueLog(clickhouse: ClickHouse): CatalogueLog {
       const highest = new Map(rows.map((row) => [row.kind, row.highest]));
       return (kind) => (highest.get(kind) ?? 0) + 1;
     },
-    async append(version, changes, author) {
-      const origin = { writer: randomUUID(), author };
-      let failure: unknown;
-      for (let token = 0; token < TOKENS_MAX; token++) {
-        try {
-          await insertVersion(version, changes, origin, token);
-        } catch (error) {
-          // It may have landed all the same: ask, whatever the error says.
-          failure = error;
-        }
-        const owner = await ownerOf(version);
-        if (owner !== undefined) return owner === origin.writer;
-        if (failure !== undefined) throw failure;
-      }
-      throw new AppError(
-        'CLICKHOUSE_UNAVAILABLE',
-        `version ${version} of the catalogue is not in the log after ${TOKENS_MAX} inserts: ${messageOf(failure)}`,
-      );
+    append(version, changes, author) {
+      const writer = randomUUID();
+      const changedAt = timeText(Date.now());
+      const rows = changes.map(({ change, body }) => {
+        const deleted = change.what === 'deleted' ? 1 : 0;
+        return [version, change.kind, change.id, deleted, body, writer, author, changedAt];
+      });
+      const entry = { name: 'catalogue', table, columns: COLUMNS, version, writer, rows };
+      return appendVersion(clickhouse, entry);
     },
   };
 }
