@@ -5,7 +5,7 @@ import { ENGINE_THREADS_MIN } from '../../clickhouse/embedded/threads.ts';
 import { AppError } from '../domain/app-error.ts';
 import type { Config } from '../config.ts';
 import { openSecrets } from '../secrets.ts';
-import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
+import { announceReady, createLogger, untilAskedToEnd, yieldToEdge } from './process.ts';
 
 /** The documented views (docs/sql.md): all that analysts can read. */
 const ANALYST_RELATIONS = [
@@ -20,6 +20,7 @@ const ANALYST_RELATIONS = [
 ];
 
 export async function runClickHouse(config: Config): Promise<number> {
+  yieldToEdge();
   const logger = createLogger(config, 'clickhouse');
   if (config.threadPoolSize < ENGINE_THREADS_MIN) {
     throw new AppError(

@@ -3,9 +3,10 @@ import { startWorkerRole } from '../../workers/ingest/role.ts';
 import type { Config } from '../config.ts';
 import { clickhouseAccessOf, ipStorageOf, openSecrets, redisUrlOf } from '../secrets.ts';
 import { openCrashFile } from './crash.ts';
-import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
+import { announceReady, createLogger, untilAskedToEnd, yieldToEdge } from './process.ts';
 
 export async function runWorker(config: Config): Promise<number> {
+  yieldToEdge();
   const logger = createLogger(config, 'worker');
   const secrets = openSecrets(config);
   const worker = await startWorkerRole({
