@@ -27,6 +27,8 @@ export function createRedisKeys(prefix = 'sluice') {
     verdictTail: `${prefix}:tail`,
     /** String with expiry: who does the periodic work (roll-ups, late-click replays). Advisory only. */
     maintenanceLock: `${prefix}:maintenance`,
+    /** Hash with expiry: which worker writes to the lane now (holder, until) and which is next. Advisory only. */
+    laneTurn: (lane: number): string => `{${prefix}:t:${lane}}:turn`,
     lane: {
       /** Pattern of a lane's state keys, meta excluded by the caller. */
       pattern: (lane: number): string => `${gate(lane)}:*`,

@@ -36,7 +36,7 @@ const CHUNK_AGE_BUSY_MS = 120;
  * proportion, up to the most.
  */
 const CHUNKS_ON_THEIR_WAY = 8;
-const CHUNK_AGE_BACKLOG_MS = 500;
+const CHUNK_AGE_BACKLOG_MS = 2_000;
 
 export interface ClosedChunk {
   readonly header: ChunkHeader;

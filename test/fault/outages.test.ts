@@ -116,7 +116,7 @@ it(`answers as fast as ever while Redis is gone for ${OUTAGE_MS / 1000} s, and g
   expectBoundedMemory();
 });
 
-it(`keeps every hit while ClickHouse is gone for ${OUTAGE_MS / 1000} s, and drains while more come in`, async () => {
+it(`keeps every hit while ClickHouse is gone for ${OUTAGE_MS / 1000} s, and drains at twice the intake`, async () => {
   await calm(2_000);
   await cluster.clickhouse.hold();
   await calm(OUTAGE_MS);
@@ -129,8 +129,7 @@ it(`keeps every hit while ClickHouse is gone for ${OUTAGE_MS / 1000} s, and drai
     perSecond: PER_SECOND,
     levelMs: drainedMs,
   });
-  // The aim is OUTAGE_MS, twice the intake; 14 to 23 s were seen for 20 s. This holds what is reached.
-  expect(drainedMs).toBeLessThan(2 * OUTAGE_MS);
+  expect(drainedMs).toBeLessThan(OUTAGE_MS);
   expectBoundedMemory();
 });
 

@@ -48,7 +48,6 @@ it('drops stalled connections within 15 s and serves the others as before', asyn
     String(STALLED),
   ]);
   answers = createInterface({ input: stalled.stdout });
-  const stalledAt = Date.now();
   await waitFor(async () => (await openConnections()) === STALLED, {
     timeoutMs: 10_000,
     what: 'stalled connections',

@@ -191,7 +191,7 @@ test.each<[string, number, (clickMs: number) => Promise<void>, string]>([
   ]);
 });
 
-test('a click that is stored between the first look and the mark is found', async () => {
+test('a click that is stored, and vouched for, while it is looked for is waited for, not denied', async () => {
   const click = mint(30_000);
   let looks = 0;
   const late: ClickHouse = {
@@ -212,7 +212,9 @@ test('a click that is stored between the first look and the mark is found', asyn
     catalogue: CATALOGUE,
     clock: () => now,
   });
-  expect(await slow.ingest(call(`click_id=${click.id}`))).toEqual({ kind: 'stored' });
+  const chunk = call(`click_id=${click.id}`);
+  expect(await slow.ingest(chunk)).toEqual({ kind: 'wait' });
+  expect(await slow.ingest(chunk)).toEqual({ kind: 'stored' });
   expect(await rows()).toMatchObject([{ verdict_code: 0 }]);
 });
 

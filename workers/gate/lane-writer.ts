@@ -14,6 +14,7 @@ import type { PostbackFields } from '../../src/domain/judge/fields.ts';
 import type { AcceptedConversion, RuleSignature } from './claims.ts';
 import { inChunks, type ChunkReference, type LaneLog } from './lane-log.ts';
 import type { LaneState } from './lane-state.ts';
+import { NO_TURNS, type LaneTurn } from './lane-turn.ts';
 
 /** One call on its way through a lane. */
 export interface LaneCall {
@@ -130,11 +131,12 @@ export function createLaneWriter(deps: {
   readonly lane: number;
   readonly log: LaneLog;
   readonly state: LaneState;
+  readonly turn?: LaneTurn;
   readonly clock: () => number;
   readonly reach?: Reach;
   readonly logger: Logger;
 }): LaneWriter {
-  const { clickhouse, lane, log, state, logger } = deps;
+  const { clickhouse, lane, log, state, logger, turn = NO_TURNS } = deps;
   const reach = deps.reach ?? reachNothing;
   let waiting: Waiting[] = [];
   let running = false;
@@ -281,6 +283,8 @@ export function createLaneWriter(deps: {
     for (let attempt = 0; left.length > 0; attempt++) {
       if (attempt === ATTEMPTS_MAX)
         throw new AppError('GATE_BUSY', `lane ${lane} was taken ${ATTEMPTS_MAX} times`);
+      // Renewed: a block that took long may have lost its turn.
+      await turn.take();
       left = await writeOnce(left, burned);
     }
   }
@@ -314,7 +318,12 @@ export function createLaneWriter(deps: {
   }
 
   async function run(): Promise<void> {
-    while (waiting.length > 0) await writeOrReject(takeBlock());
+    while (waiting.length > 0) {
+      // Before the block is made up: what is submitted meanwhile is in it, too.
+      await turn.take();
+      await writeOrReject(takeBlock());
+      turn.release();
+    }
     // In the same turn as the last look at the list: nothing can slip in between.
     running = false;
   }

@@ -51,23 +51,16 @@ export function createClickAnswers(deps: {
   return async function answer(ids: ReadonlyMap<string, OpenedClickId>): Promise<ClickAnswers> {
     const answers = new Map<string, ClickAnswer>();
     if (ids.size === 0) return { kind: 'known', answers };
-    const take = async (
-      wanted: ReadonlyMap<string, OpenedClickId>,
-    ): Promise<Map<string, OpenedClickId>> => {
-      const found = await deps.clicks.find(wanted);
-      for (const [id, click] of found) answers.set(id, click);
-      return new Map([...wanted].filter(([id]) => !found.has(id)));
-    };
-    let missing = await take(ids);
-    if (missing.size === 0) return { kind: 'known', answers };
+    // Marks before the look-up: what a mark vouches for is there when the look-up comes.
     const marks = await readMarks([
-      ...new Set([...missing.values()].map(({ edgeNumber }) => edgeNumber)),
+      ...new Set([...ids.values()].map(({ edgeNumber }) => edgeNumber)),
     ]);
-    // The look-up came before the marks: what was confirmed in between is seen only by a second one.
-    missing = await take(missing);
-    for (const [id, opened] of missing) {
+    const found = await deps.clicks.find(ids);
+    for (const [id, opened] of ids) {
+      const click = found.get(id);
       const mark = marks.get(opened.edgeNumber);
-      if (mark !== undefined && mark.confirmedUpToMs > opened.ms) answers.set(id, 'unknown');
+      if (click !== undefined) answers.set(id, click);
+      else if (mark !== undefined && mark.confirmedUpToMs > opened.ms) answers.set(id, 'unknown');
       else if (mayCome(opened, mark)) return { kind: 'wait' };
       else answers.set(id, 'pending');
     }

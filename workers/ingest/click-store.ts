@@ -6,8 +6,9 @@ import { AppError } from '../../src/domain/app-error.ts';
 import type { Reach } from '../../src/domain/crash-points.ts';
 import type { ClickIdCodec, OpenedClickId } from '../../src/domain/click-id.ts';
 import { FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
-import type { Chunk, ClickHit } from '../../src/domain/hit.ts';
+import type { Chunk, ChunkHeader, ClickHit } from '../../src/domain/hit.ts';
 import type { StoredClick } from '../../src/domain/judge/resolve.ts';
+import { createJoined } from './joined.ts';
 import { clickRow, type Enrichment } from './rows.ts';
 
 /** Clicks remembered after a look-up: shops repeat postbacks within minutes. */
@@ -31,11 +32,14 @@ interface ClickRecord {
   readonly aff_params: string[];
 }
 
+/** Click ids that are looked for, opened. */
+export type Wanted = ReadonlyMap<string, OpenedClickId>;
+
 export interface ClickStore {
   /** Returns when every hit of the chunk is a row, written now or by an earlier delivery. */
   storeChunk(chunk: Chunk, codec: ClickIdCodec): Promise<void>;
   /** Stored clicks by id; ids that are not stored are missing. */
-  find(ids: ReadonlyMap<string, OpenedClickId>): Promise<Map<string, StoredClick>>;
+  find(ids: Wanted): Promise<Map<string, StoredClick>>;
 }
 
 const numbered = (prefix: string): string =>
@@ -52,17 +56,23 @@ export function createClickStore(deps: {
   const ips = deps.ips ?? FULL_IPS;
   const remembered = new Map<string, StoredClick>();
 
-  async function storedRows(chunk: Chunk): Promise<number> {
-    const rows = await clickhouse.query<{ stored: number }>(
-      `SELECT count() AS stored FROM click_log
-       WHERE chunk_time = ${timeLiteral(chunk.header.openedAtMs)} AND chunk_id = {chunkId:String}`,
-      { chunkId: chunk.header.chunkId },
+  /** Rows of each chunk. */
+  const storedRows = createJoined<ChunkHeader, number>(async (headers) => {
+    const times = headers.map(({ openedAtMs }) => openedAtMs);
+    const rows = await clickhouse.query<{ chunk_id: string; stored: number }>(
+      `SELECT chunk_id, count() AS stored FROM click_log
+       WHERE chunk_time BETWEEN ${timeLiteral(Math.min(...times))} AND ${timeLiteral(Math.max(...times))}
+         AND chunk_id IN {ids:Array(String)} GROUP BY chunk_id`,
+      { ids: headers.map(({ chunkId }) => chunkId) },
     );
-    return rows[0]?.stored ?? 0;
-  }
+    const stored = new Map(rows.map((row) => [row.chunk_id, row.stored]));
+    return headers.map(({ chunkId }) => stored.get(chunkId) ?? 0);
+  });
 
-  async function lookUp(ids: readonly (readonly [string, OpenedClickId])[]): Promise<void> {
-    const rows = await clickhouse.query<ClickRecord>(
+  async function lookUp(
+    ids: readonly (readonly [string, OpenedClickId])[],
+  ): Promise<ClickRecord[]> {
+    return clickhouse.query<ClickRecord>(
       `SELECT click_id, toUnixTimestamp64Milli(click_time) AS click_time_ms, offer_id, affiliate_id, advertiser_id, if(ip_key = '', ip, ip_key) AS ip,
          aff_click_id, source, ${numbered('sub_id')} AS sub_ids, ${numbered('aff_param')} AS aff_params
        FROM click_log
@@ -75,8 +85,27 @@ export function createClickStore(deps: {
         ids: ids.map(([id]) => id),
       },
     );
-    for (const row of rows) remembered.set(row.click_id, row);
   }
+
+  /** Of each set of ids those that are stored. */
+  const stored = createJoined<Wanted, Map<string, StoredClick>>(async (sets) => {
+    const ids = new Map(sets.flatMap((set) => [...set]));
+    const missing = [...ids].filter(([id]) => !remembered.has(id));
+    if (remembered.size + missing.length > REMEMBERED_MAX) {
+      remembered.clear();
+      missing.splice(0, missing.length, ...ids);
+    }
+    for (let at = 0; at < missing.length; at += LOOKUP_IDS_MAX) {
+      for (const row of await lookUp(missing.slice(at, at + LOOKUP_IDS_MAX)))
+        remembered.set(row.click_id, row);
+    }
+    return sets.map((set) => {
+      const found = [...set.keys()].map((id) => remembered.get(id));
+      return new Map(
+        found.flatMap((click) => (click === undefined ? [] : [[click.click_id, click]])),
+      );
+    });
+  });
 
   return {
     async storeChunk(chunk, codec) {
@@ -94,29 +123,15 @@ export function createClickStore(deps: {
           guard: `NOT EXISTS (SELECT 1 FROM click_log WHERE chunk_time = ${timeLiteral(chunk.header.openedAtMs)} AND chunk_id = '${chunk.header.chunkId}')`,
         });
         deps.reach?.('clicks-inserted');
-        if ((await storedRows(chunk)) >= expected) return;
+        if ((await storedRows(chunk.header)) >= expected) return;
         await new Promise((resolve) => setTimeout(resolve, SECOND_LOOK_MS));
-        if ((await storedRows(chunk)) >= expected) return;
+        if ((await storedRows(chunk.header)) >= expected) return;
       }
       throw new AppError(
         'CLICKHOUSE_UNAVAILABLE',
         `chunk ${chunk.header.chunkId} is not in ClickHouse after ${TOKENS_MAX} inserts`,
       );
     },
-    async find(ids) {
-      const missing = [...ids].filter(([id]) => !remembered.has(id));
-      if (remembered.size + missing.length > REMEMBERED_MAX) {
-        remembered.clear();
-        missing.splice(0, missing.length, ...ids);
-      }
-      for (let at = 0; at < missing.length; at += LOOKUP_IDS_MAX)
-        await lookUp(missing.slice(at, at + LOOKUP_IDS_MAX));
-      const found = new Map<string, StoredClick>();
-      for (const id of ids.keys()) {
-        const click = remembered.get(id);
-        if (click !== undefined) found.set(id, click);
-      }
-      return found;
-    },
+    find: stored,
   };
 }

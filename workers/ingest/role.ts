@@ -21,7 +21,8 @@ import { decodeChunkJob, QUEUE_NAMES, type QueueName } from '../../src/queue/chu
 import { connectRedis } from '../../src/redis/connect.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
 import { createLaneLog } from '../gate/lane-log.ts';
-import { createLaneState, type LaneState } from '../gate/lane-state.ts';
+import { createLaneState } from '../gate/lane-state.ts';
+import { createLaneTurn } from '../gate/lane-turn.ts';
 import { createLaneWriter } from '../gate/lane-writer.ts';
 import { startMaintenance } from '../maintenance/maintenance.ts';
 import { createClickAnswers } from './click-answers.ts';
@@ -49,10 +50,7 @@ const CONCURRENCY = 16;
 const BATCH_CONCURRENCY = 3;
 /** A job whose worker died runs again after twice this, at the latest. A lock lost by a slow worker costs work, no more. */
 const LOCK_MS = 8_000;
-/** A chunk that waits for its clicks is looked at again after an eighth of its age: in a backlog, looking costs more than waiting. */
-const WAIT_MIN_MS = 150;
-const WAIT_MAX_MS = 2_000;
-const WAIT_SHARE = 1 / 8;
+const WAIT_MS = 150;
 const RETRY_MS = 1_000;
 const HEARTBEAT_MS = 2_000;
 
@@ -60,6 +58,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
   const { logger } = options;
   const reach = options.reach ?? reachNothing;
   const clock = Date.now;
+  const me = `worker-${globalThis.process.pid}`;
   const keys = createRedisKeys();
   const onRedisError = (error: Error): void => logger.debug({ error: error.message }, 'Redis');
   const redis = connectRedis(options.redisUrl, 'state', onRedisError);
@@ -107,7 +106,6 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
   }
 
   const clicks = createClickStore({ clickhouse, enrichment, ips: options.ips, clock, reach });
-  const states: LaneState[] = [];
   const lanes = Array.from({ length: LANE_COUNT }, (_, lane) => {
     const log = createLaneLog(clickhouse, lane, options.ips);
     const state = createLaneState({
@@ -120,8 +118,8 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
       reach,
       logger,
     });
-    states.push(state);
-    return createLaneWriter({ clickhouse, lane, log, state, clock, reach, logger });
+    const turn = createLaneTurn({ redis, key: keys.laneTurn(lane), me, clock });
+    return createLaneWriter({ clickhouse, lane, log, state, turn, clock, reach, logger });
   });
   const ingestConversions = createConversionIngest({
     clickhouse,
@@ -151,12 +149,9 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
 
   async function process(job: Job, token?: string): Promise<void> {
     let outcome: 'stored' | 'wait';
-    let openedAtMs = 0;
     if (job.queueName === ('batches' satisfies QueueName)) await liveFirst.turn();
     try {
-      const chunk = decodeChunkJob(job.data);
-      ({ openedAtMs } = chunk.header);
-      outcome = await ingest(chunk);
+      outcome = await ingest(decodeChunkJob(job.data));
     } catch (error) {
       if (error instanceof AppError && error.code === 'CHUNK_UNREADABLE') {
         // The edge has the file and will queue it again; this copy of it is of no use.
@@ -169,8 +164,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     }
     if (outcome === 'wait') {
       counters.waits += 1;
-      const ageMs = clock() - openedAtMs;
-      return putBack(job, token, Math.min(WAIT_MAX_MS, Math.max(WAIT_MIN_MS, ageMs * WAIT_SHARE)));
+      return putBack(job, token, WAIT_MS);
     }
     counters.chunks += 1;
   }
@@ -198,9 +192,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
   const heartbeat = setInterval(() => {
     const { pid } = globalThis.process;
     const beat = { role: 'worker', pid, atMs: clock(), ...counters, verdicts };
-    redis
-      .hset(keys.heartbeats, `worker-${globalThis.process.pid}`, JSON.stringify(beat))
-      .catch(() => undefined);
+    redis.hset(keys.heartbeats, me, JSON.stringify(beat)).catch(() => undefined);
   }, HEARTBEAT_MS);
   const maintenance = startMaintenance({
     redis,
@@ -220,7 +212,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
       await maintenance.close();
       await liveFirst.close();
       await Promise.all(connections.map(({ worker }) => worker.close()));
-      await redis.hdel(keys.heartbeats, `worker-${globalThis.process.pid}`).catch(() => undefined);
+      await redis.hdel(keys.heartbeats, me).catch(() => undefined);
       for (const { connection } of connections) connection.disconnect();
       redis.disconnect();
       await clickhouse.close();
