@@ -7,24 +7,16 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import { messageOf } from '../domain/app-error.ts';
 import { LANE_COUNT } from '../domain/gate-request.ts';
 import { CHUNK_KINDS } from '../domain/hit.ts';
+import { readBacklog } from '../queue/backlog.ts';
 import { queueNameOf } from '../queue/chunk-job.ts';
+import { readHeartbeats } from '../redis/heartbeats.ts';
 import type { ApiContext } from './context.ts';
 
-/** A role that did not say it lives for so long is taken for dead. */
-const HEARTBEAT_MAX_MS = 10_000;
 /** A role that is silent for longer was stopped, or has been replaced: it is forgotten. */
 const FORGOTTEN_MS = 10 * 60_000;
 const SECONDS = [0.005, 0.02, 0.1, 0.5, 2, 10, 60];
 
 type Sources = Pick<ApiContext, 'clickhouse' | 'redis' | 'keys' | 'logger'>;
-
-interface Heartbeat {
-  readonly role: string;
-  readonly atMs: number;
-  readonly unconfirmedChunks?: number;
-  /** Of a worker: verdict → how often it gave it. */
-  readonly verdicts?: Readonly<Record<string, number>>;
-}
 
 export interface ApiMetrics {
   readonly contentType: string;
@@ -65,44 +57,32 @@ function createGauges(registry: Registry) {
 }
 type Gauges = ReturnType<typeof createGauges>;
 
-/** A chunk's id names when it was opened: `<edge>-<ms>-<sequence>-<letter>`. */
-function ageOfChunkS(chunkId: string | null): number {
-  const openedAtMs = Number(chunkId?.split('-')[1]);
-  return Number.isFinite(openedAtMs) ? Math.max(0, (Date.now() - openedAtMs) / 1000) : 0;
-}
-
 async function readQueues({ redis, keys }: Sources, gauges: Gauges): Promise<void> {
   for (const kind of CHUNK_KINDS) {
     const queue = queueNameOf(kind);
-    const [waiting, active, delayed, oldest] = await Promise.all([
-      redis.llen(keys.queue(queue, 'wait')),
-      redis.llen(keys.queue(queue, 'active')),
-      redis.zcard(keys.queue(queue, 'delayed')),
-      redis.lindex(keys.queue(queue, 'wait'), -1),
-    ]);
-    for (const [state, count] of Object.entries({ waiting, active, delayed }))
+    const { oldestMs, ...counts } = await readBacklog(redis, keys, kind);
+    for (const [state, count] of Object.entries(counts))
       gauges.queueJobs.set({ queue, state }, count);
-    gauges.queueAge.set({ queue }, ageOfChunkS(oldest));
+    gauges.queueAge.set({ queue }, (oldestMs ?? 0) / 1000);
   }
 }
 
 async function readRoles({ redis, keys }: Sources, gauges: Gauges): Promise<void> {
-  const beats = Object.values(await redis.hgetall(keys.heartbeats)).map(
-    // Written by our roles alone.
-    (text) => JSON.parse(text) as Heartbeat,
-  );
-  const silentFor = (beat: Heartbeat): number => Date.now() - beat.atMs;
+  const heard = await readHeartbeats(redis, keys);
   for (const role of ['edge', 'worker']) {
-    const own = beats.filter((beat) => beat.role === role);
-    const alive = own.filter((beat) => silentFor(beat) < HEARTBEAT_MAX_MS);
-    const known = own.filter((beat) => silentFor(beat) < FORGOTTEN_MS);
-    gauges.alive.set({ role }, alive.length);
-    gauges.dead.set({ role }, known.length - alive.length);
-    for (const beat of alive)
-      for (const [verdict, count] of Object.entries(beat.verdicts ?? {}))
+    const known = heard.filter(
+      ({ beat, silentMs }) => beat.role === role && silentMs < FORGOTTEN_MS,
+    );
+    const beats = known.filter(({ alive }) => alive).map(({ beat }) => beat);
+    gauges.alive.set({ role }, beats.length);
+    gauges.dead.set({ role }, known.length - beats.length);
+    for (const { verdicts = {} } of beats)
+      for (const [verdict, count] of Object.entries(verdicts))
         gauges.verdicts.inc({ verdict }, count);
     if (role === 'edge')
-      gauges.unconfirmed.set(alive.reduce((sum, beat) => sum + (beat.unconfirmedChunks ?? 0), 0));
+      gauges.unconfirmed.set(
+        beats.reduce((sum, { unconfirmedChunks = 0 }) => sum + unconfirmedChunks, 0),
+      );
   }
 }
 

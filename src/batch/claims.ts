@@ -3,6 +3,7 @@
  * under one token, then reading back who has the row. Also the register that status and lines are answered from.
  */
 import { createHash } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { insertGuarded, timeText } from '../../clickhouse/insert.ts';
 import { BATCH_COLUMNS } from '../../clickhouse/tables.ts';
@@ -85,7 +86,7 @@ export function createClaims(clickhouse: ClickHouse): Claims {
         await insert(batch, token);
         const holder = await find(batch.claim);
         if (holder !== undefined) return holder;
-        await new Promise((resolve) => setTimeout(resolve, SECOND_LOOK_MS));
+        await pause(SECOND_LOOK_MS);
       }
       const message = `batch ${batch.batchId} is not registered after ${TOKENS_MAX} inserts`;
       throw new AppError('CLICKHOUSE_UNAVAILABLE', message);

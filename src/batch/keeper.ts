@@ -2,6 +2,7 @@
  * Takes uploads and keeps batches: makes a folder of an upload, has its claim decided, and feeds it when it is the one.
  * A folder whose claim could not be decided (ClickHouse was away) is tried again until it can.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { AppError, messageOf } from '../domain/app-error.ts';
 import {
@@ -42,10 +43,6 @@ export interface KeeperDeps {
   readonly sync: SpoolSync;
   readonly clock: () => number;
   readonly logger: Logger;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function refusedOutcome(error: FileRefused): StoreOutcome {

@@ -4,6 +4,7 @@ import { createReadStream, statSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { verdictOf, isVerdictSlug } from '../domain/verdicts.ts';
 import { batchStatus, findBatch, type BatchStatus } from '../reports/batches.ts';
@@ -136,7 +137,7 @@ async function follow(config: Config, batchId: string): Promise<BatchStatus> {
       const status = await batchStatus(instance.clickhouse, batch);
       bar.set(status.judged, status.hits);
       if (status.state === 'done') return status;
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await pause(POLL_MS);
     }
   } finally {
     bar.end();

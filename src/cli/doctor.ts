@@ -3,14 +3,13 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { messageOf } from '../domain/app-error.ts';
-import { CHUNK_KINDS } from '../domain/hit.ts';
-import { queueNameOf } from '../queue/chunk-job.ts';
+import { CHUNK_KINDS, openedAtMsOf } from '../domain/hit.ts';
+import { readBacklog } from '../queue/backlog.ts';
+import { readHeartbeats } from '../redis/heartbeats.ts';
 import { checkLanes } from './doctor-lanes.ts';
 import { fine, wrong, type Finding } from './finding.ts';
 import { openInstance, type Instance } from './instance.ts';
 
-/** A role that did not say it lives for so long is taken for dead. */
-const HEARTBEAT_MAX_MS = 10_000;
 /** A chunk that waits longer says that something behind the edge is stuck. */
 const CHUNK_AGE_MAX_MS = 60_000;
 
@@ -40,33 +39,25 @@ async function checkDuplicates({ clickhouse }: Instance): Promise<Finding> {
 }
 
 async function checkRoles({ redis, keys }: Instance): Promise<Finding[]> {
-  const beats = await redis.hgetall(keys.heartbeats);
-  const ages = Object.entries(beats).map(([name, text]) => {
-    const { atMs } = JSON.parse(text) as { atMs: number };
-    return { name, ageMs: Date.now() - atMs };
-  });
+  const heard = await readHeartbeats(redis, keys);
   return ['edge', 'worker'].map((role) => {
-    const alive = ages.filter(
-      ({ name, ageMs }) => name.startsWith(role) && ageMs < HEARTBEAT_MAX_MS,
-    );
-    return alive.length > 0
-      ? fine(`${role}s`, `${alive.length} alive`)
-      : wrong(`${role}s`, `none was heard of in ${HEARTBEAT_MAX_MS / 1000} s: start one`);
+    const alive = heard.filter(({ beat, alive }) => beat.role === role && alive).length;
+    return alive > 0
+      ? fine(`${role}s`, `${alive} alive`)
+      : wrong(`${role}s`, 'none was heard of lately: start one');
   });
 }
 
-/** The oldest chunk that waits in a queue; its id names when it was opened. */
 async function checkQueues({ redis, keys }: Instance): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const kind of CHUNK_KINDS) {
-    const oldest = await redis.lindex(keys.queue(queueNameOf(kind), 'wait'), -1);
-    const openedAtMs = Number(oldest?.split('-')[1] ?? Number.NaN);
-    const ageMs = Number.isFinite(openedAtMs) ? Date.now() - openedAtMs : 0;
+    const { oldestMs } = await readBacklog(redis, keys, kind);
     const what = `queue of ${kind}`;
+    const waits = `the oldest waits ${Math.round((oldestMs ?? 0) / 1000)} s`;
     findings.push(
-      ageMs < CHUNK_AGE_MAX_MS
-        ? fine(what, oldest === null ? 'empty' : `the oldest waits ${Math.round(ageMs / 1000)} s`)
-        : wrong(what, `the oldest waits ${Math.round(ageMs / 1000)} s: start more workers`),
+      (oldestMs ?? 0) < CHUNK_AGE_MAX_MS
+        ? fine(what, oldestMs === null ? 'empty' : waits)
+        : wrong(what, `${waits}: start more workers`),
     );
   }
   return findings;
@@ -80,7 +71,7 @@ function checkSpool(config: Config): Finding[] {
   const opened = folders.flatMap((name) =>
     readdirSync(join(spool, name))
       .filter((file) => /\.(open|ready)$/.test(file))
-      .map((file) => Number(file.split('-')[1] ?? 0)),
+      .map((file) => openedAtMsOf(file) ?? 0),
   );
   const oldest = Math.min(...opened, Date.now());
   const quarantine = join(spool, 'quarantine');

@@ -2,6 +2,7 @@
  * Demo traffic through the real HTTP front: visitors by the hour of the day, many addresses and browsers, late and
  * repeated postbacks, promo codes, and the mistakes that integrations really make. Seeded; the same seed sends the same.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../domain/app-error.ts';
 import { visitorHeaders, type Visitor } from './visitors.ts';
 
@@ -28,12 +29,6 @@ function createRandom(seed: number): () => number {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
   };
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }
 
 export function createDemoTraffic(options: {

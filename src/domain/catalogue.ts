@@ -3,6 +3,8 @@
  * that edges and workers judge under. Validation and storage are in `src/catalogue/`; no I/O here.
  * Field names are those of the catalogue file (CONTRACT.md), so that YAML, REST, Redis and `catalogue_log` agree.
  */
+import { groupBy } from './group-by.ts';
+
 export const ADVERTISER_STATUSES = ['active', 'inactive'] as const;
 export const AFFILIATE_STATUSES = ['active', 'pending', 'rejected', 'disabled'] as const;
 export const OFFER_STATUSES = ['active', 'testing', 'inactive'] as const;
@@ -133,26 +135,16 @@ function byId<T extends { readonly id: number }>(items: readonly T[]): Map<numbe
   return new Map(items.map((item) => [item.id, item]));
 }
 
-function grouped<K, T>(items: readonly T[], key: (item: T) => K): Map<K, T[]> {
-  const groups = new Map<K, T[]>();
-  for (const item of items) {
-    const group = groups.get(key(item));
-    if (group === undefined) groups.set(key(item), [item]);
-    else group.push(item);
-  }
-  return groups;
-}
-
 /** Indexes a state; O(size). The snapshot keeps a reference to `state`, which must not change afterwards. */
 export function createCatalogueSnapshot(state: CatalogueState): CatalogueSnapshot {
   const advertisers = byId(state.advertisers);
   const affiliates = byId(state.affiliates);
   const offers = byId(state.offers);
   const goals = byId(state.goals);
-  const goalsByOffer = grouped(state.goals, (goal) => goal.offer_id);
+  const goalsByOffer = groupBy(state.goals, (goal) => goal.offer_id);
   const deployments = new Map(state.deployments.map((d) => [pair(d.offer_id, d.affiliate_id), d]));
   const ordered = state.promo_codes.toSorted((a, b) => a.sequence - b.sequence);
-  const promoCodes = grouped(ordered, (promo) => promo.code.toLowerCase());
+  const promoCodes = groupBy(ordered, (promo) => promo.code.toLowerCase());
   const goalsOf = (offerId: number): readonly Goal[] => goalsByOffer.get(offerId) ?? [];
   return {
     version: state.version,

@@ -114,3 +114,9 @@ export interface Chunk {
   readonly header: ChunkHeader;
   readonly hits: readonly Hit[];
 }
+
+/** When the chunk of that id was opened, ms since 1970; undefined: the id does not say. */
+export function openedAtMsOf(chunkId: string): number | undefined {
+  const [edge = '', openedAtMs = ''] = chunkId.split('-');
+  return /^\d+$/.test(edge) && /^\d+$/.test(openedAtMs) ? Number(openedAtMs) : undefined;
+}

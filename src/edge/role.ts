@@ -4,6 +4,7 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { createClickHouse, type ClickHouseSettings } from '../../clickhouse/client.ts';
@@ -62,9 +63,9 @@ const HEARTBEAT_MS = 2_000;
 const PROBE_BYTES = 256 * 1024;
 /** How long a stopping edge waits for its chunks to be confirmed; what is left is adopted. */
 const DRAIN_MS = 8_000;
-const DRAIN_PAUSE_MS = 50;
 /** How long a starting edge waits for a catalogue; then it listens, and answers 503 until there is one. */
 const CATALOGUE_WAIT_MS = 3_000;
+const LOOK_AGAIN_MS = 50;
 
 /** A balancer sends nothing to an edge that is not ready, so readiness must come back without a hit. */
 function startSpoolProbe(
@@ -104,8 +105,7 @@ function startHeartbeat(
 /** Edges share a port: one that knows no catalogue yet would refuse its share of what the others could take. */
 async function untilKnown(isReady: () => boolean, clock: () => number): Promise<void> {
   const until = clock() + CATALOGUE_WAIT_MS;
-  while (!isReady() && clock() < until)
-    await new Promise((resolve) => setTimeout(resolve, DRAIN_PAUSE_MS));
+  while (!isReady() && clock() < until) await pause(LOOK_AGAIN_MS);
 }
 
 async function drain(
@@ -119,7 +119,7 @@ async function drain(
   const until = clock() + DRAIN_MS;
   while (confirmer.outstanding > 0 && clock() < until) {
     await confirmer.round();
-    await new Promise((resolve) => setTimeout(resolve, DRAIN_PAUSE_MS));
+    await pause(LOOK_AGAIN_MS);
   }
 }
 

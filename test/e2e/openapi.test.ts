@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LANE_COUNT } from '../../src/domain/gate-request.ts';
 import { projectPath } from '../../src/project-root.ts';
 import {
   createApiClient,
@@ -298,7 +299,9 @@ describe('the metrics', () => {
           );
         const [stored, applied] = [read('sluice_lane_position'), read('sluice_lane_applied')];
         return (
-          stored.length === 4 && stored.some((n) => n !== '0') && stored.join() === applied.join()
+          stored.length === LANE_COUNT &&
+          stored.some((n) => n !== '0') &&
+          stored.join() === applied.join()
         );
       },
       { timeoutMs: 10_000, what: 'Redis and ClickHouse to be level in every lane' },

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LANE_COUNT } from '../../src/domain/gate-request.ts';
 import { runCommand, startSluice, type RunningSluice } from '../support/start-sluice.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -125,7 +126,7 @@ describe('the command line', () => {
   });
 
   it('rebuilds Redis and says that all is well', async () => {
-    expect(await one.run(['rebuild'])).toContain('lane 3');
+    expect(await one.run(['rebuild'])).toContain(`lane ${LANE_COUNT - 1}`);
     await waitFor(
       () =>
         one.run(['doctor']).then(

@@ -3,12 +3,14 @@
  * lost or rolled back anything (invariant 6). Nothing here writes to ClickHouse.
  */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { AppError } from '../../src/domain/app-error.ts';
 import type { CatalogueSnapshot } from '../../src/domain/catalogue.ts';
 import type { Reach } from '../../src/domain/crash-points.ts';
 import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
+import { groupBy } from '../../src/domain/group-by.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
 import {
   parseSignature,
@@ -67,20 +69,6 @@ export interface LaneState {
   catchUp(): Promise<void>;
   /** Rebuilds the lane from the log; false when another worker is at it. */
   rebuild(): Promise<boolean>;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function groupBy<K, T>(items: readonly T[], key: (item: T) => K): Map<K, T[]> {
-  const groups = new Map<K, T[]>();
-  for (const item of items) {
-    const group = groups.get(key(item));
-    if (group === undefined) groups.set(key(item), [item]);
-    else group.push(item);
-  }
-  return groups;
 }
 
 export function createLaneState(deps: LaneStateDeps): LaneState {

@@ -3,6 +3,7 @@
  * The insert is the commit point: its guard lets exactly one writer have a position, and a chunk be in the lane once.
  */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { insertGuarded, refusedRows, type Row } from '../../clickhouse/insert.ts';
@@ -71,10 +72,6 @@ interface Block {
   readonly fields: readonly PostbackFields[];
   readonly accepted: readonly AcceptedConversion[];
   readonly rules: ReadonlyMap<number, RuleSignature>;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function acceptedOf(request: GateRequest, fields: PostbackFields): AcceptedConversion {

@@ -1,4 +1,5 @@
 /** Writes click chunks and finds stored clicks: a chunk is one guarded insert, a look-up one query for many ids. */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { insertGuarded, timeLiteral } from '../../clickhouse/insert.ts';
 import { CLICK_COLUMNS } from '../../clickhouse/tables.ts';
@@ -124,7 +125,7 @@ export function createClickStore(deps: {
         });
         deps.reach?.('clicks-inserted');
         if ((await storedRows(chunk.header)) >= expected) return;
-        await new Promise((resolve) => setTimeout(resolve, SECOND_LOOK_MS));
+        await pause(SECOND_LOOK_MS);
         if ((await storedRows(chunk.header)) >= expected) return;
       }
       throw new AppError(

@@ -2,6 +2,7 @@
  * Lets live chunks go before those of batches: a batch chunk is not begun while live ones wait in their queues. What is
  * counted are lists that BullMQ keeps; a Redis that does not answer holds batches back.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { QUEUE_NAMES, type QueueName } from '../../src/queue/chunk-job.ts';
@@ -48,7 +49,7 @@ export function createLiveFirst(redis: Redis, prefix: string): LiveFirst {
             looking = undefined;
           });
         if (!(await looking) || closed) return;
-        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+        await pause(LOOK_MS);
       }
     },
     async close() {

@@ -1,55 +1,25 @@
 /** `/api/v1/status`: how the pipeline does, for the dashboard: who lives, what waits, how fresh the newest row is. Managers only. */
-import { Queue } from 'bullmq';
 import type { FastifyInstance } from 'fastify';
 import { messageOf } from '../../domain/app-error.ts';
 import { CHUNK_KINDS, type ChunkKind } from '../../domain/hit.ts';
-import { queueNameOf } from '../../queue/chunk-job.ts';
+import { readBacklog } from '../../queue/backlog.ts';
+import { readHeartbeats } from '../../redis/heartbeats.ts';
 import { requireManager, type ApiContext } from '../context.ts';
 import { jsonResponse, listOf, nullable, object, responses } from '../documents/document.ts';
 
-interface QueueState {
-  readonly kind: ChunkKind;
-  readonly waiting: number;
-  readonly active: number;
-  readonly delayed: number;
-  /** Of the oldest chunk that nobody has begun; null: none waits. */
-  readonly oldest_ms: number | null;
-}
-
-/** A role not heard of for this long is taken for dead; an hour later it is forgotten. */
-const ALIVE_MS = 10_000;
+/** A role not heard of for this long is forgotten. */
 const FORGOTTEN_MS = 3_600_000;
 
-async function readQueue(context: ApiContext, kind: ChunkKind, now: number): Promise<QueueState> {
-  const { redis, keys } = context;
-  const queue = new Queue(queueNameOf(kind), {
-    connection: redis,
-    prefix: keys.queuePrefix,
-    skipVersionCheck: true,
-    skipWaitingForReady: true,
-    skipMetasUpdate: true,
-  });
-  queue.on('error', () => undefined);
-  const [waiting, active, delayed] = await Promise.all([
-    redis.llen(queue.toKey('wait')),
-    redis.llen(queue.toKey('active')),
-    redis.zcard(queue.toKey('delayed')),
-  ]);
-  // The job itself is a whole chunk: only its time is read.
-  const [oldest] = await redis.lrange(queue.toKey('wait'), -1, -1);
-  const added = oldest === undefined ? null : await redis.hget(queue.toKey(oldest), 'timestamp');
-  return { kind, waiting, active, delayed, oldest_ms: added === null ? null : now - Number(added) };
+async function readQueue({ redis, keys }: ApiContext, kind: ChunkKind): Promise<object> {
+  const { oldestMs, ...counts } = await readBacklog(redis, keys, kind);
+  return { kind, ...counts, oldest_ms: oldestMs };
 }
 
-async function readRoles(context: ApiContext, now: number): Promise<object[]> {
-  const beats = await context.redis.hgetall(context.keys.heartbeats);
-  return Object.entries(beats)
-    .map(([name, text]) => {
-      const beat = JSON.parse(text) as { readonly atMs: number };
-      return { name, ...beat, age_ms: now - beat.atMs, alive: now - beat.atMs < ALIVE_MS };
-    })
-    .filter(({ age_ms }) => age_ms < FORGOTTEN_MS)
-    .toSorted((a, b) => a.name.localeCompare(b.name));
+async function readRoles({ redis, keys }: ApiContext): Promise<object[]> {
+  const heard = await readHeartbeats(redis, keys);
+  return heard
+    .filter(({ silentMs }) => silentMs < FORGOTTEN_MS)
+    .map(({ name, beat, silentMs, alive }) => ({ name, ...beat, age_ms: silentMs, alive }));
 }
 
 async function readFreshness(context: ApiContext): Promise<object> {
@@ -101,8 +71,8 @@ export function registerStatusRoutes(app: FastifyInstance, context: ApiContext):
     };
     const problems: string[] = [];
     const [queues, roles, freshness] = await Promise.all([
-      Promise.all(CHUNK_KINDS.map((kind) => readQueue(context, kind, now))).catch(failed('Redis')),
-      readRoles(context, now).catch(failed('Redis')),
+      Promise.all(CHUNK_KINDS.map((kind) => readQueue(context, kind))).catch(failed('Redis')),
+      readRoles(context).catch(failed('Redis')),
       readFreshness(context).catch(failed('ClickHouse')),
     ]);
     return { now_ms: now, queues, roles, freshness, problems };
