@@ -150,7 +150,8 @@ export function createConversionIngest(deps: ConversionDeps) {
     const whole = await deps.snapshotAt(chunk.header.catalogueVersion);
     const codec = deps.codecOf(whole);
     const { batch } = chunk.header;
-    const snapshot = batch === undefined ? whole : seenBy(whole, batch.advertiserId);
+    const snapshot =
+      batch === undefined || batch.advertiserId === 0 ? whole : seenBy(whole, batch.advertiserId);
     const hits = chunk.hits.filter((hit): hit is ConversionHit => hit.endpoint !== 'click');
     const prepared = hits.map((hit) => {
       const origin = replay?.get(hit.hitId);

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { CONVERSION_STATUSES } from '../catalogue.ts';
 import { hintOfValue } from '../hints.ts';
-import type { BatchOrigin, Channel, ConversionHit } from '../hit.ts';
+import type { BatchKind, BatchOrigin, Channel, ConversionHit } from '../hit.ts';
 import { canonicalIp } from '../ip-rules.ts';
 import { mergeParameters, parseBody, parseQuery, type Parameters } from '../parameters.ts';
 import { isCurrency, isMoney } from '../values.ts';
@@ -111,6 +111,14 @@ function malformedOf(
   return malformedValue(parameters);
 }
 
+/** What someone of the network did by hand is `manual`, one by one or by file. */
+const BATCH_CHANNELS: Readonly<Record<BatchKind, Channel>> = {
+  postbacks: 'batch',
+  corrections: 'manual',
+  manual: 'manual',
+  replay: 'replay',
+};
+
 function channelFrom(
   hit: ConversionHit,
   parameters: Parameters,
@@ -118,7 +126,8 @@ function channelFrom(
   batch: BatchOrigin | undefined,
 ): Channel {
   if (replay !== undefined) return 'replay';
-  return batch === undefined ? channelOf(hit, parameters) : 'batch';
+  if (batch === undefined) return channelOf(hit, parameters);
+  return BATCH_CHANNELS[batch.kind];
 }
 
 /** Decodes a hit; never throws for anything a client can send. */

@@ -74,7 +74,8 @@ function judgeNamedIds(item: Case): Failure | undefined {
 
 /** To a batch, other advertisers' offers do not exist: nothing of their clicks may show in its rows. */
 function judgeBatchClick({ call, reference, snapshot }: Case): Failure | undefined {
-  if (call.batch === undefined || reference.opened === undefined) return undefined;
+  if (call.batch === undefined || call.batch.advertiserId === 0) return undefined;
+  if (reference.opened === undefined) return undefined;
   if (snapshot.offer(reference.opened.offerId) !== undefined) return undefined;
   return fail(
     'offer_not_found',

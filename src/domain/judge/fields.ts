@@ -58,6 +58,8 @@ export interface PostbackFields {
   readonly from_browser: 0 | 1;
   readonly content_type: string;
   readonly cookies: string;
+  readonly notes: string;
+  readonly released: 0 | 1;
 }
 
 const NUMBERS = [1, 2, 3, 4, 5] as const;
@@ -209,6 +211,8 @@ export function fieldsOf(item: Case, ending: Ending): PostbackFields {
     from_browser: hit.fromBrowser ? 1 : 0,
     content_type: hit.contentType,
     cookies: hit.cookies,
+    notes: parameterOf(call, 'notes'),
+    released: 0,
   };
 }
 
@@ -289,6 +293,8 @@ export function bareFields(call: Call, reason: string): PostbackFields {
     aff_click_id: '',
     source: '',
     visitor_ip: '',
+    notes: '',
+    released: 0,
   };
 }
 
