@@ -74,6 +74,8 @@ export interface LineRules {
   readonly endpoint: ConversionEndpoint;
   /** A line may name another endpoint. */
   readonly choosesEndpoint: boolean;
+  /** Without these a line can't be judged. */
+  readonly needs: readonly string[];
 }
 
 export const LINE_KINDS: Readonly<Record<BatchKind, LineRules>> = {
@@ -81,14 +83,26 @@ export const LINE_KINDS: Readonly<Record<BatchKind, LineRules>> = {
     parameters: POSTBACK_PARAMETERS,
     endpoint: 'goal-by-click-id',
     choosesEndpoint: true,
+    needs: [],
   },
   corrections: {
     parameters: CORRECTION_PARAMETERS,
     endpoint: 'conv-change',
     choosesEndpoint: false,
+    needs: ['transaction_id'],
   },
-  manual: { parameters: MANUAL_PARAMETERS, endpoint: 'manual', choosesEndpoint: false },
-  replay: { parameters: new Set(['hit_id']), endpoint: 'unknown', choosesEndpoint: false },
+  manual: {
+    parameters: MANUAL_PARAMETERS,
+    endpoint: 'manual',
+    choosesEndpoint: false,
+    needs: ['affiliate_id'],
+  },
+  replay: {
+    parameters: new Set(['hit_id']),
+    endpoint: 'unknown',
+    choosesEndpoint: false,
+    needs: ['hit_id'],
+  },
 };
 
 export interface BatchLine {
@@ -172,7 +186,10 @@ export function readLine(record: FileRecord, rules: LineRules, hidesText: boolea
     const reason = `${(parameters.get('endpoint') ?? '').slice(0, 100)} is none of ${CONVERSION_ENDPOINTS.join(', ')}`;
     return unreadableLine('', rules, { column: 'endpoint', reason });
   }
-  const bad = malformedValue(parameters);
+  const missing = rules.needs.find((name) => (parameters.get(name) ?? '') === '');
+  if (missing !== undefined)
+    return unreadableLine(record.text, rules, { column: missing, reason: `${missing} is missing` });
+  const bad = malformedValue(endpoint, parameters);
   return {
     endpoint,
     body: record.values === undefined ? record.text : JSON.stringify(record.values),
