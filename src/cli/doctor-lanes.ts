@@ -26,9 +26,9 @@ async function differences(
   position: number,
 ): Promise<string[]> {
   const goals = await clickhouse.query<GoalCount>(
-    `SELECT goal_id, countIf(released = 1) AS released, countIf(row_kind = 'conversion') - released AS counted,
-       argMaxIf(hit_id, (position, block_row), row_kind = 'conversion') AS last FROM postback_log
-     WHERE lane = {lane:UInt16} AND position <= {position:UInt64} AND (row_kind = 'conversion' OR released = 1) GROUP BY goal_id`,
+    `SELECT goal_id, countIf(log.released = 1) AS released, countIf(row_kind = 'conversion') - countIf(log.released = 1) AS counted,
+       argMaxIf(hit_id, (position, block_row), row_kind = 'conversion') AS last FROM postback_log AS log
+     WHERE lane = {lane:UInt16} AND position <= {position:UInt64} AND (row_kind = 'conversion' OR log.released = 1) GROUP BY goal_id`,
     { lane, position },
   );
   const found: string[] = [];
