@@ -106,6 +106,10 @@ export const POSTBACK_COLUMNS: readonly Column[] = [
   ...CHUNK_COLUMNS,
   ['batch_id', 'String'],
   ['batch_line', 'UInt32'],
+  ['author', 'String'],
+  ['notes', 'String'],
+  ['released', 'UInt8'],
+  ['suppress_postbacks', 'UInt8'],
 ];
 
 export const BATCH_COLUMNS: readonly Column[] = [
@@ -120,6 +124,8 @@ export const BATCH_COLUMNS: readonly Column[] = [
   ['rejected_lines', 'UInt32'],
   ['receipt', 'String'],
   ['uploaded_by', 'String'],
+  ['kind', 'String'],
+  ['author', 'String'],
 ];
 
 export type { Column };

@@ -17,7 +17,11 @@ const migrations = projectPath('clickhouse', 'migrations');
 
 function columnsOf(file: string): Map<string, Column> {
   const text = readFileSync(`${migrations}/${file}`, 'utf8');
-  const columns = [...text.matchAll(/^ {4}(\w+) (.+?) COMMENT '((?:[^']|'')*)',?$/gm)];
+  const columns = [
+    ...text.matchAll(
+      /^ {4}(?:ADD COLUMN IF NOT EXISTS )?(\w+) (.+?) COMMENT '((?:[^']|'')*)',?$/gm,
+    ),
+  ];
   return new Map(
     columns.map(([, name = '', type = '', comment = '']) => [
       name,
@@ -26,9 +30,16 @@ function columnsOf(file: string): Map<string, Column> {
   );
 }
 
+const MONEY_BEFORE = { type: 'Nullable(Decimal(18, 4))', comment: 'The one before the change' };
+
 /** Columns that views add or give another meaning. */
 const OWN: Readonly<Record<string, Column>> = {
   previous_conv_status: { type: 'String', comment: 'The status before the change' },
+  previous_payout: MONEY_BEFORE,
+  previous_revenue: MONEY_BEFORE,
+  previous_amount: MONEY_BEFORE,
+  previous_currency: { type: 'String', comment: 'The one before the change' },
+  previous_notes: { type: 'String', comment: 'Those before the change' },
   kind: { type: 'String', comment: 'clicks or conversions' },
   hits: { type: 'UInt32', comment: 'Hits the edge put into the chunk' },
   rows: { type: 'UInt64', comment: 'Rows that are stored' },
@@ -58,25 +69,31 @@ function viewColumns(sql: string): string[] {
 
 export function sqlDocument(): string {
   const clicks = columnsOf('0001_create_click_log.sql');
-  const postbacks = columnsOf('0002_create_postback_log.sql');
-  const sections = readdirSync(migrations)
-    .toSorted()
-    .flatMap((file) => {
-      const view = /^\d+_create_(\w+)_view\.sql$/.exec(file)?.[1];
-      if (view === undefined) return [];
-      const sql = readFileSync(`${migrations}/${file}`, 'utf8');
-      const purpose = /^-- (.*)$/m.exec(sql)?.[1] ?? '';
-      const base = view.includes('clicks') ? clicks : postbacks;
-      const rows = viewColumns(sql).map((name) => {
-        const column = (view === 'statistics_hourly' ? OWN[name] : undefined) ??
-          base.get(name) ??
-          OWN[name] ?? { type: '', comment: '' };
-        return `| \`${name}\` | ${column.type.replaceAll('|', '\\|')} | ${column.comment} |`;
-      });
-      return [
-        `## ${view}\n\n${purpose}\n\n| column | type | meaning |\n| --- | --- | --- |\n${rows.join('\n')}\n`,
-      ];
+  const postbacks = new Map([
+    ...columnsOf('0002_create_postback_log.sql'),
+    ...columnsOf('0041_add_correction_columns.sql'),
+  ]);
+  // A view that was replaced is what its newest migration says.
+  const views = new Map(
+    readdirSync(migrations)
+      .toSorted()
+      .flatMap((file) => {
+        const view = /^\d+_create_(\w+)_view\.sql$/.exec(file)?.[1];
+        return view === undefined ? [] : [[view, file] as const];
+      }),
+  );
+  const sections = [...views].map(([view, file]) => {
+    const sql = readFileSync(`${migrations}/${file}`, 'utf8');
+    const purpose = /^-- (.*)$/m.exec(sql)?.[1] ?? '';
+    const base = view.includes('clicks') ? clicks : postbacks;
+    const rows = viewColumns(sql).map((name) => {
+      const column = (view === 'statistics_hourly' ? OWN[name] : undefined) ??
+        base.get(name) ??
+        OWN[name] ?? { type: '', comment: '' };
+      return `| \`${name}\` | ${column.type.replaceAll('|', '\\|')} | ${column.comment} |`;
     });
+    return `## ${view}\n\n${purpose}\n\n| column | type | meaning |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
+  });
   return `# SQL for analysts\n\nGenerated from the migrations by \`npm run docs\`. ClickHouse's HTTP port, database \`sluice\`, user \`analyst\` (read-only). Empty means '' for strings, 0 for ids\nand codes, NULL for times and money. Times are UTC.\n\n${sections.join('\n')}`;
 }
 

@@ -10,9 +10,14 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { createCatalogueSnapshot, EMPTY_CATALOGUE } from '../../src/domain/catalogue.ts';
-import { LANE_COUNT, type GateRequest, type GateRules } from '../../src/domain/gate-request.ts';
+import {
+  claimantOf,
+  LANE_COUNT,
+  type GateRequest,
+  type GateRules,
+} from '../../src/domain/gate-request.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
-import type { AcceptedConversion } from '../../workers/gate/claims.ts';
+import type { GateEvent } from '../../workers/gate/claims.ts';
 import type { LaneLog } from '../../workers/gate/lane-log.ts';
 import { createLaneState } from '../../workers/gate/lane-state.ts';
 import { OFFER_IDS, visitorIp } from '../load/requests.ts';
@@ -69,12 +74,12 @@ function requestOf(lane: number, number: number, nowMs: number): GateRequest {
     mode: 'create',
     targetTransactionId: '',
     targetInBlock: false,
+    release: undefined,
   };
 }
 
-function acceptedOf(request: GateRequest): AcceptedConversion {
-  const { hitId, ...rest } = request;
-  return { ...rest, transactionId: hitId };
+function eventOf(request: GateRequest): GateEvent {
+  return { conversion: claimantOf(request), releasedBy: '' };
 }
 
 /** A log that holds nothing: only the gate is measured. */
@@ -83,7 +88,7 @@ const EMPTY_LOG: LaneLog = {
   lastPosition: () => Promise.resolve(0),
   writerOf: () => Promise.resolve(undefined),
   presentChunks: () => Promise.resolve(new Set()),
-  accepted: () => Promise.resolve([]),
+  events: () => Promise.resolve([]),
 };
 
 async function timed(pid: number, verdicts: number, work: () => Promise<void>): Promise<Rate> {
@@ -126,7 +131,7 @@ async function runGate(redis: Redis, pid: number, verdicts: number): Promise<Rat
           if (replies.some(({ kind }) => kind !== 'accepted'))
             throw new Error('the gate rejected a call that no other had made');
           const rules = new Map(requests.map((request) => [request.offerId, request.rules]));
-          await state.applyOwn(position + 1, requests.map(acceptedOf), rules);
+          await state.applyOwn(position + 1, requests.map(eventOf), rules);
         }
       }),
     );

@@ -20,6 +20,7 @@ import { registerSessionRoutes } from './routes/session.ts';
 import { registerStatusRoutes } from './routes/status.ts';
 import { registerTailRoutes } from './routes/tail.ts';
 import { registerTotalRoutes } from './routes/totals.ts';
+import { registerTransactionRoutes } from './routes/transactions.ts';
 import { registerUserRoutes } from './routes/users.ts';
 import { createTailHub } from './tail-hub.ts';
 
@@ -70,6 +71,7 @@ export async function createApiServer(context: ApiContext): Promise<FastifyInsta
     reply.type(metrics.contentType).send(await metrics.text()),
   );
   registerReportRoutes(app, context);
+  registerTransactionRoutes(app, context);
   registerExplainRoutes(app, context);
   registerTailRoutes(app, context, tail);
   registerBatchRoutes(app, context);

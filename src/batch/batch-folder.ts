@@ -19,7 +19,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { ChunkHeader } from '../domain/hit.ts';
+import type { BatchKind, ChunkHeader } from '../domain/hit.ts';
 import type { FileFormat } from './file-reader.ts';
 
 export type SpoolSync = 'os' | 'disk';
@@ -40,9 +40,16 @@ export interface Receipt {
   readonly status_url: string;
 }
 
-export interface Batch {
+/** What an upload says of itself, and every chunk of its batch says on. Names are those of `BatchOrigin`. */
+export interface BatchIdentity {
   readonly batchId: string;
   readonly advertiserId: number;
+  readonly kind: BatchKind;
+  readonly author: string;
+  readonly suppressPostbacks: boolean;
+}
+
+export interface Batch extends BatchIdentity {
   /** See `claims.ts`. */
   readonly claim: string;
   readonly keyGiven: boolean;
@@ -59,6 +66,7 @@ export interface Batch {
 }
 
 const DESCRIPTION = 'batch.json';
+const BEFORE_KINDS = { kind: 'postbacks', author: '', suppressPostbacks: false } as const;
 /** More chunks than any batch has: their times are told apart by so many ms before its receipt. */
 const CHUNKS_MAX = 2 ** 16;
 
@@ -73,9 +81,15 @@ export const folderOf = (
 export const chunkFile = (folder: string, number: number): string =>
   join(folder, `${String(number).padStart(6, '0')}.chunk`);
 
+/** The part of a batch or an upload that says what it is. */
+export function identityOf(batch: BatchIdentity): BatchIdentity {
+  const { batchId, advertiserId, kind, author, suppressPostbacks } = batch;
+  return { batchId, advertiserId, kind, author, suppressPostbacks };
+}
+
 /** The header of a batch's chunk. Each has a time of its own, or a look-up by time would read the whole batch. */
 export function chunkHeaderOf(
-  batch: Pick<Batch, 'batchId' | 'advertiserId' | 'receivedAtMs' | 'edgeNumber'>,
+  batch: BatchIdentity & Pick<Batch, 'receivedAtMs' | 'edgeNumber'>,
   number: number,
   catalogueVersion: number,
 ): ChunkHeader {
@@ -85,7 +99,7 @@ export function chunkHeaderOf(
     edgeNumber: batch.edgeNumber,
     openedAtMs: batch.receivedAtMs - CHUNKS_MAX + number,
     catalogueVersion,
-    batch: { batchId: batch.batchId, advertiserId: batch.advertiserId },
+    batch: identityOf(batch),
   };
 }
 
@@ -137,8 +151,9 @@ export function moveFolder(
 }
 
 export function readBatch(folder: string): Batch {
-  // Written by this module alone.
-  return JSON.parse(readFileSync(join(folder, DESCRIPTION), 'utf8')) as Batch;
+  // Written by this module alone; those from before there were kinds are postbacks.
+  const batch = JSON.parse(readFileSync(join(folder, DESCRIPTION), 'utf8')) as Batch;
+  return { ...BEFORE_KINDS, ...batch };
 }
 
 export interface FoundFolder {

@@ -8,6 +8,7 @@ import type { ClickHouse } from '../../clickhouse/client.ts';
 import { insertGuarded, timeText } from '../../clickhouse/insert.ts';
 import { BATCH_COLUMNS } from '../../clickhouse/tables.ts';
 import { AppError } from '../domain/app-error.ts';
+import type { BatchKind } from '../domain/hit.ts';
 import type { Batch, Receipt } from './batch-folder.ts';
 
 export interface ClaimHolder {
@@ -30,9 +31,16 @@ export interface Claims {
 const TOKENS_MAX = 20;
 const SECOND_LOOK_MS = 100;
 
-/** What an idempotency key of an advertiser claims; without a key a batch claims its own id. */
-export function claimOf(advertiserId: number, key: string, batchId: string): string {
-  const text = key === '' ? `batch ${batchId}` : `key ${advertiserId} ${key}`;
+/** What an idempotency key claims, per advertiser and kind; without a key a batch claims its own id. */
+export function claimOf(
+  kind: BatchKind,
+  advertiserId: number,
+  key: string,
+  batchId: string,
+): string {
+  // Keys hold no line break, so that no key of postbacks spells one of another kind.
+  const space = kind === 'postbacks' ? '' : `${kind}\n`;
+  const text = key === '' ? `batch ${batchId}` : `key ${space}${advertiserId} ${key}`;
   return createHash('sha256').update(text).digest('hex');
 }
 
@@ -70,6 +78,8 @@ export function createClaims(clickhouse: ClickHouse): Claims {
           receipt.rejected_lines,
           JSON.stringify(receipt),
           batch.uploadedBy,
+          batch.kind,
+          batch.author,
         ],
       ],
       token: `batch:${batch.claim}#${token}`,

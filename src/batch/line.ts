@@ -1,6 +1,7 @@
 /** One record of a batch file becomes one conversion hit; what is wrong with it is found here, before anyone judges. */
 import {
   CONVERSION_ENDPOINTS,
+  type BatchKind,
   type ConversionEndpoint,
   type ConversionHit,
 } from '../domain/hit.ts';
@@ -10,8 +11,8 @@ import type { FileRecord, LineFault } from './record.ts';
 
 const numbered = (prefix: string): string[] => [1, 2, 3, 4, 5].map((n) => `${prefix}${n}`);
 
-/** The columns of a CSV file (CONTRACT.md, "Parameters of all"). */
-export const BATCH_PARAMETERS: ReadonlySet<string> = new Set([
+/** The columns of a CSV file of postbacks (CONTRACT.md, "Parameters of all"). */
+const POSTBACK_PARAMETERS: ReadonlySet<string> = new Set([
   'endpoint',
   'click_id',
   'transaction_id',
@@ -34,7 +35,75 @@ export const BATCH_PARAMETERS: ReadonlySet<string> = new Set([
   'token',
 ]);
 
-const DEFAULT_ENDPOINT: ConversionEndpoint = 'goal-by-click-id';
+const CORRECTION_PARAMETERS: ReadonlySet<string> = new Set([
+  'transaction_id',
+  'conv_status',
+  'amount',
+  'payout',
+  'revenue',
+  'currency',
+  'notes',
+  'release',
+]);
+
+const MANUAL_PARAMETERS: ReadonlySet<string> = new Set([
+  'affiliate_id',
+  'offer_id',
+  'goal_id',
+  'goal_alias',
+  'conv_status',
+  'amount',
+  'payout',
+  'revenue',
+  'currency',
+  'notes',
+  'ip',
+  'track_id',
+  'adv_order_id',
+  'adv_user_id',
+  ...numbered('adv_param'),
+  ...numbered('sub_id'),
+  ...numbered('aff_param'),
+]);
+
+/** How the lines of a kind are read. */
+export interface LineRules {
+  /** The columns of a CSV file. */
+  readonly parameters: ReadonlySet<string>;
+  /** What a line is without a word of its own. */
+  readonly endpoint: ConversionEndpoint;
+  /** A line may name another endpoint. */
+  readonly choosesEndpoint: boolean;
+  /** Without these a line can't be judged. */
+  readonly needs: readonly string[];
+}
+
+export const LINE_KINDS: Readonly<Record<BatchKind, LineRules>> = {
+  postbacks: {
+    parameters: POSTBACK_PARAMETERS,
+    endpoint: 'goal-by-click-id',
+    choosesEndpoint: true,
+    needs: [],
+  },
+  corrections: {
+    parameters: CORRECTION_PARAMETERS,
+    endpoint: 'conv-change',
+    choosesEndpoint: false,
+    needs: ['transaction_id'],
+  },
+  manual: {
+    parameters: MANUAL_PARAMETERS,
+    endpoint: 'manual',
+    choosesEndpoint: false,
+    needs: ['affiliate_id'],
+  },
+  replay: {
+    parameters: new Set(['hit_id']),
+    endpoint: 'unknown',
+    choosesEndpoint: false,
+    needs: ['hit_id'],
+  },
+};
 
 export interface BatchLine {
   readonly endpoint: ConversionEndpoint;
@@ -80,18 +149,21 @@ function parseObject(text: string): Parsed {
   return { parameters };
 }
 
-function endpointOf(parameters: ReadonlyMap<string, string>): ConversionEndpoint | undefined {
+function endpointOf(
+  parameters: ReadonlyMap<string, string>,
+  rules: LineRules,
+): ConversionEndpoint | undefined {
   const sent = parameters.get('endpoint') ?? '';
-  if (sent === '') return DEFAULT_ENDPOINT;
+  if (sent === '' || !rules.choosesEndpoint) return rules.endpoint;
   const name = sent.replace(/^\/?track\//, '');
   return CONVERSION_ENDPOINTS.find((endpoint) => endpoint === name);
 }
 
-function unreadableLine(text: string, fault: LineFault): BatchLine {
+function unreadableLine(text: string, rules: LineRules, fault: LineFault): BatchLine {
   // It can't be told which part of a broken line is a token, and rows never hold one.
   const kept = /token/i.test(text) ? '' : text.slice(0, RAW_KEPT_MAX);
   return {
-    endpoint: DEFAULT_ENDPOINT,
+    endpoint: rules.endpoint,
     body: kept,
     contentType: 'text/plain',
     unreadable: fault,
@@ -100,20 +172,24 @@ function unreadableLine(text: string, fault: LineFault): BatchLine {
 }
 
 /** `hidesText`: the file has a token column, so that the text of a broken line may hold one. */
-export function readLine(record: FileRecord, hidesText: boolean): BatchLine {
-  if (record.fault !== undefined) return unreadableLine(hidesText ? '' : record.text, record.fault);
+export function readLine(record: FileRecord, rules: LineRules, hidesText: boolean): BatchLine {
+  if (record.fault !== undefined)
+    return unreadableLine(hidesText ? '' : record.text, rules, record.fault);
   const parsed: Parsed =
     record.values === undefined
       ? parseObject(record.text)
       : { parameters: new Map(Object.entries(record.values)) };
-  if (parsed.fault !== undefined) return unreadableLine(record.text, parsed.fault);
+  if (parsed.fault !== undefined) return unreadableLine(record.text, rules, parsed.fault);
   const { parameters } = parsed;
-  const endpoint = endpointOf(parameters);
+  const endpoint = endpointOf(parameters, rules);
   if (endpoint === undefined) {
     const reason = `${(parameters.get('endpoint') ?? '').slice(0, 100)} is none of ${CONVERSION_ENDPOINTS.join(', ')}`;
-    return unreadableLine('', { column: 'endpoint', reason });
+    return unreadableLine('', rules, { column: 'endpoint', reason });
   }
-  const bad = malformedValue(parameters);
+  const missing = rules.needs.find((name) => (parameters.get(name) ?? '') === '');
+  if (missing !== undefined)
+    return unreadableLine(record.text, rules, { column: missing, reason: `${missing} is missing` });
+  const bad = malformedValue(endpoint, parameters);
   return {
     endpoint,
     body: record.values === undefined ? record.text : JSON.stringify(record.values),

@@ -14,10 +14,12 @@ import {
   chunkFile,
   chunkHeaderOf,
   folderOf,
+  identityOf,
   makeBatchesDir,
   sealFolder,
   writeWhole,
   type Batch,
+  type BatchIdentity,
   type Receipt,
   type SpoolSync,
 } from './batch-folder.ts';
@@ -29,19 +31,17 @@ import {
   LINES_MAX,
   REJECTED_NAMED_MAX,
 } from './limits.ts';
-import { BATCH_PARAMETERS, hitOfLine, readLine } from './line.ts';
+import { hitOfLine, LINE_KINDS, readLine } from './line.ts';
 import { FileRefused, type FileRecord } from './record.ts';
 
 const READ_BYTES = 256 * 1024;
 
 const TOO_LARGE = `the file is larger than ${FILE_BYTES_MAX} bytes (1 GiB) unpacked`;
 
-export interface Upload {
-  readonly batchId: string;
+export interface Upload extends BatchIdentity {
   readonly file: string;
   readonly edgeDir: string;
   readonly edgeNumber: number;
-  readonly advertiserId: number;
   readonly claim: string;
   readonly keyGiven: boolean;
   readonly receivedAtMs: number;
@@ -176,6 +176,7 @@ async function readBatchFile(
   store: boolean,
   signal: AbortSignal,
 ): Promise<Batch> {
+  const rules = LINE_KINDS[upload.kind];
   const hitIds = createBatchHitIds(upload.batchId, upload.receivedAtMs);
   const files = createChunkFiles(upload, sync, store);
   const rejected: Receipt['rejected'][number][] = [];
@@ -189,7 +190,7 @@ async function readBatchFile(
         { line: record.line },
         413,
       );
-    const line = readLine(record, reader.columns.includes('token'));
+    const line = readLine(record, rules, reader.columns.includes('token'));
     const fault = line.unreadable ?? line.malformed;
     if (fault !== undefined) {
       rejectedLines += 1;
@@ -200,14 +201,13 @@ async function readBatchFile(
     lines += 1;
   }
 
-  const reader = createFileReader(BATCH_PARAMETERS, onRecord);
+  const reader = createFileReader(rules.parameters, onRecord);
   const contentHash = await readUnpacked(upload.file, signal, (bytes) => reader.push(bytes));
   reader.end();
   if (lines === 0) throw new FileRefused('the file has no lines to read');
   files.flush();
   return {
-    batchId: upload.batchId,
-    advertiserId: upload.advertiserId,
+    ...identityOf(upload),
     claim: upload.claim,
     keyGiven: upload.keyGiven,
     contentHash,

@@ -22,6 +22,19 @@ export interface GateRules {
   readonly timezone: string;
 }
 
+/** A conversion with verdict 0, as the log holds it: what it claims follows from this alone. */
+export interface AcceptedConversion {
+  readonly transactionId: string;
+  readonly hitTimeMs: number;
+  readonly offerId: number;
+  readonly goalId: number;
+  readonly affiliateId: number;
+  readonly clickId: string;
+  readonly orderId: string;
+  readonly trackId: string;
+  readonly uniqueIp: string;
+}
+
 export interface GateRequest {
   readonly hitId: string;
   /** Receipt time: decides every bucket. */
@@ -45,12 +58,34 @@ export interface GateRequest {
   readonly targetTransactionId: string;
   /** The target is another call of the same chunk, not judged yet: it counts only if that call is accepted. */
   readonly targetInBlock: boolean;
+  /** A change that frees what its target claimed: the target. Undefined: it frees nothing. */
+  readonly release: AcceptedConversion | undefined;
+}
+
+/** What a call claims if it is accepted. */
+export function claimantOf(request: GateRequest): AcceptedConversion {
+  return {
+    transactionId: request.hitId,
+    hitTimeMs: request.hitTimeMs,
+    offerId: request.offerId,
+    goalId: request.goalId,
+    affiliateId: request.affiliateId,
+    clickId: request.clickId,
+    orderId: request.orderId,
+    trackId: request.trackId,
+    uniqueIp: request.uniqueIp,
+  };
 }
 
 /** One answer a request, in the order asked. */
 export type GateReply =
   | { readonly kind: 'accepted' }
-  | { readonly kind: 'changed'; readonly transactionId: string }
+  | {
+      readonly kind: 'changed';
+      readonly transactionId: string;
+      /** now: this change frees what the transaction claimed. before: an earlier one did. */
+      readonly released: 'no' | 'now' | 'before';
+    }
   | { readonly kind: 'transaction-not-found' }
   | {
       readonly kind: 'rejected';

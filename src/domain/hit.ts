@@ -11,6 +11,8 @@ export const ENDPOINTS = [
   'conv-change',
   'conv-addchange',
   'promo',
+  /** A conversion entered by hand, without a click: only in batches of that kind, no path of the front. */
+  'manual',
   /** Any other path below /track/: stored so that it can be found, judged 120. */
   'unknown',
 ] as const;
@@ -19,7 +21,8 @@ export type ConversionEndpoint = Exclude<Endpoint, 'click'>;
 
 /** Those below /track/ that exist. */
 export const CONVERSION_ENDPOINTS: readonly ConversionEndpoint[] = ENDPOINTS.filter(
-  (name): name is Exclude<ConversionEndpoint, 'unknown'> => name !== 'click' && name !== 'unknown',
+  (name): name is Exclude<ConversionEndpoint, 'unknown' | 'manual'> =>
+    name !== 'click' && name !== 'unknown' && name !== 'manual',
 );
 
 /** How a hit came in; the `channel` column. `postback`: no browser asked; `pixel`: one did. */
@@ -83,10 +86,23 @@ export interface ConversionHit extends RawHit {
   readonly batch?: BatchPlace;
 }
 
-/** The batch that a chunk's hits came in, and the advertiser whose API key brought it: only their offers exist for it. */
+/**
+ * What the lines of a batch are. `postbacks`: calls of an advertiser. The others are made by the API alone, on behalf of
+ * who asked it: changes of transactions, conversions without a click, calls that were rejected and are judged again.
+ */
+export const BATCH_KINDS = ['postbacks', 'corrections', 'manual', 'replay'] as const;
+export type BatchKind = (typeof BATCH_KINDS)[number];
+
+/** The batch that a chunk's hits came in. */
 export interface BatchOrigin {
   readonly batchId: string;
+  /** Only this advertiser's offers exist for the batch; 0: all do. */
   readonly advertiserId: number;
+  readonly kind: BatchKind;
+  /** Login or key name of who asked for it. */
+  readonly author: string;
+  /** Affiliates are not told of what the batch brings. */
+  readonly suppressPostbacks: boolean;
 }
 
 export type Hit = ClickHit | ConversionHit;

@@ -2,20 +2,18 @@
  * `POST /track/batch` on the edge: who may upload, the upload to disk piece by piece, the answer. Reading the file is the
  * batch process's work. Nothing of an upload exists before that process says so; a cut one leaves nothing.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { makeBatchesDir, partFile } from '../batch/batch-folder.ts';
 import type { BatchProcess } from '../batch/batch-process.ts';
 import { claimOf } from '../batch/claims.ts';
-import type { KeyHolder } from '../batch/key-holders.ts';
 import { FILE_BYTES_MAX } from '../batch/limits.ts';
 import type { StoreOutcome } from '../batch/messages.ts';
 import { messageOf } from '../domain/app-error.ts';
 import type { CatalogueSnapshot } from '../domain/catalogue.ts';
 import { parseQuery } from '../domain/parameters.ts';
-import { parseId } from '../domain/values.ts';
 import { jsonAnswer, type Answer } from './answers.ts';
+import { isOn, Refusal, RETRY_AFTER, senderOf, unavailable, type Sender } from './batch-sender.ts';
 import type { ClientReader } from './client.ts';
 import type { EdgeCounters } from './counters.ts';
 import { createUploadReceiver, ReceiveFailed, type UploadReceiver } from './upload-receiver.ts';
@@ -28,7 +26,6 @@ const SPOOL_SHARE = 0.8;
 const TEXT_MAX = 2_048;
 const TOO_LARGE = 'a file may have at most 1 GiB';
 const KEY_SHAPE = /^[\x21-\x7e][\x20-\x7e]{0,199}$/;
-const RETRY_AFTER: readonly [string, string] = ['Retry-After', '5'];
 
 export interface BatchUploadDeps {
   readonly edgeDir: string;
@@ -44,81 +41,6 @@ export interface BatchUploadDeps {
   readonly clock: () => number;
   readonly counters: EdgeCounters;
   readonly logger: Logger;
-}
-
-/** The answer that ends an upload early. */
-class Refusal extends Error {
-  readonly answer: Answer;
-  readonly reason: string;
-  constructor(
-    reason: string,
-    status: string,
-    error: string,
-    extra: readonly (readonly [string, string])[] = [],
-  ) {
-    super(error);
-    this.reason = reason;
-    this.answer = jsonAnswer(status, { error }, extra);
-  }
-}
-
-const unavailable = (error: string): Refusal =>
-  new Refusal('batch_unavailable', '503 Service Unavailable', error, [RETRY_AFTER]);
-
-const isOn = (text: string): boolean => text !== '' && text !== '0' && text !== 'false';
-
-interface Sender {
-  readonly advertiserId: number;
-  readonly name: string;
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
-}
-
-function sameHash(a: string, b: string): boolean {
-  return timingSafeEqual(Buffer.from(a), Buffer.from(b));
-}
-
-async function holderOf(deps: BatchUploadDeps, key: string): Promise<KeyHolder> {
-  const hash = sha256(key);
-  if (deps.adminKey !== '' && sameHash(hash, sha256(deps.adminKey)))
-    return { role: 'manager', name: 'admin key', advertiserId: 0 };
-  let holder: KeyHolder | null;
-  try {
-    holder = await deps.batches.holderOf(hash);
-  } catch {
-    throw unavailable('whose key this is cannot be known now: try again');
-  }
-  if (holder === null) throw new Refusal('batch_key', '401 Unauthorized', 'the key is not valid');
-  return holder;
-}
-
-/** Whose offers the upload is for. */
-async function senderOf(deps: BatchUploadDeps, request: UploadRequest): Promise<Sender> {
-  const key = /^Bearer +(\S+)$/i.exec(request.authorization)?.[1] ?? '';
-  if (key === '')
-    throw new Refusal(
-      'batch_key',
-      '401 Unauthorized',
-      'send an API key: Authorization: Bearer <key>',
-    );
-  const holder = await holderOf(deps, key);
-  if (holder.role === 'affiliate')
-    throw new Refusal('batch_key', '403 Forbidden', 'batches are for advertisers and managers');
-  const asked = parseQuery(request.query).get('advertiser_id') ?? '';
-  const advertiserId = holder.role === 'advertiser' ? holder.advertiserId : parseId(asked);
-  if (holder.role === 'manager' && advertiserId === 0)
-    throw new Refusal(
-      'batch_key',
-      '400 Bad Request',
-      'a manager names the advertiser: ?advertiser_id=',
-    );
-  if (holder.role === 'advertiser' && asked !== '' && parseId(asked) !== advertiserId)
-    throw new Refusal('batch_key', '403 Forbidden', 'the key is of another advertiser');
-  if (deps.snapshot().advertiser(advertiserId) === undefined)
-    throw new Refusal('batch_key', '404 Not Found', `no advertiser has the id ${advertiserId}`);
-  return { advertiserId, name: holder.name };
 }
 
 function checkHead(request: UploadRequest): void {
@@ -234,7 +156,10 @@ export function createBatchUploads(deps: BatchUploadDeps): BatchUploads {
         edgeDir,
         edgeNumber: deps.edgeNumber,
         advertiserId: sender.advertiserId,
-        claim: claimOf(sender.advertiserId, key, batchId),
+        kind: sender.kind,
+        author: sender.author,
+        suppressPostbacks: sender.suppressPostbacks,
+        claim: claimOf(sender.kind, sender.advertiserId, key, batchId),
         keyGiven: key !== '',
         receivedAtMs: clock(),
         ip: deps.clientOf(request).ip,

@@ -4,6 +4,7 @@
  */
 import { AppError } from '../domain/app-error.ts';
 import {
+  BATCH_KINDS,
   CHUNK_KINDS,
   ENDPOINTS,
   type BatchOrigin,
@@ -124,9 +125,25 @@ export function decodeHit(line: string): Hit {
 
 function parseBatch(chunkId: string, value: unknown): BatchOrigin {
   if (typeof value === 'object' && value !== null) {
-    const { batchId, advertiserId } = value as Record<string, unknown>;
-    if (typeof batchId === 'string' && typeof advertiserId === 'number')
-      return { batchId, advertiserId };
+    const { batchId, advertiserId, kind, author, suppressPostbacks } = value as Record<
+      string,
+      unknown
+    >;
+    // Files and jobs from before there were kinds have none: they are postbacks.
+    const knownKind = BATCH_KINDS.find((name) => name === (kind ?? 'postbacks'));
+    if (
+      typeof batchId === 'string' &&
+      typeof advertiserId === 'number' &&
+      knownKind !== undefined
+    ) {
+      return {
+        batchId,
+        advertiserId,
+        kind: knownKind,
+        author: typeof author === 'string' ? author : '',
+        suppressPostbacks: suppressPostbacks === true,
+      };
+    }
   }
   return unreadable(`the header of chunk ${chunkId} names no batch and advertiser`);
 }

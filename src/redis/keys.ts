@@ -34,16 +34,18 @@ export function createRedisKeys(prefix = 'sluice') {
       pattern: (lane: number): string => `${gate(lane)}:*`,
       /** Hash: applied (position), nonce and progress of a rebuild, and `sig:<offer>` → the rule signature that the offer's state was built with. */
       meta: (lane: number): string => `${gate(lane)}:meta`,
-      /** Hash: click id → transaction ids `first` or `first|last`. */
+      /** Hash: click id → transaction `holder`, or `holder|last|count`: the first that counts, the newest, how many count. */
       clicks: (lane: number, goalId: number): string => `${gate(lane)}:clicks:${goalId}`,
-      /** Hash: order id → transaction id. */
+      /** Hash: order id → transaction `holder`, or `holder|count` of those that count. */
       orders: (lane: number, goalId: number): string => `${gate(lane)}:orders:${goalId}`,
-      /** Hash: track id → transaction id. */
+      /** Hash: track id → like order ids. */
       tracks: (lane: number, goalId: number): string => `${gate(lane)}:tracks:${goalId}`,
-      /** Hash: `<bucket>|<address>` → transaction id. */
+      /** Hash: `<bucket>|<address>` → like order ids. */
       ips: (lane: number, offerId: number): string => `${gate(lane)}:ips:${offerId}`,
       /** Hash: `<scope>:<bucket>` → `count|last transaction id`; scope is `g` or `a<affiliate id>`. */
       caps: (lane: number, goalId: number): string => `${gate(lane)}:caps:${goalId}`,
+      /** Hash: transaction id → the change that freed what it claimed. */
+      released: (lane: number, goalId: number): string => `${gate(lane)}:released:${goalId}`,
     },
   };
 }

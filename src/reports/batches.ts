@@ -8,6 +8,10 @@ export interface BatchStatus {
   readonly advertiser_id: number;
   readonly received_at: string;
   readonly uploaded_by: string;
+  /** What its lines are: postbacks, corrections, manual or replay. */
+  readonly kind: string;
+  /** Login or key name of who asked for it. */
+  readonly author: string;
   readonly format: string;
   /** `judging`: not every line has its verdict yet. */
   readonly state: 'judging' | 'done';
@@ -30,6 +34,8 @@ export interface StoredBatch {
   readonly received_ms: number;
   readonly received_at: string;
   readonly uploaded_by: string;
+  readonly kind: string;
+  readonly author: string;
   readonly format: string;
   readonly lines: number;
   readonly hits: number;
@@ -80,7 +86,7 @@ export async function findBatch(
 ): Promise<StoredBatch | undefined> {
   const rows = await clickhouse.query<StoredBatch>(
     `SELECT batch_id, advertiser_id, toUnixTimestamp64Milli(b.received_at) AS received_ms, toString(b.received_at) AS received_at,
-       uploaded_by, format, lines, hits, rejected_lines, receipt
+       uploaded_by, kind, author, format, lines, hits, rejected_lines, receipt
      FROM ${clickhouse.privateDatabase}.batches AS b WHERE batch_id = {batchId:String} LIMIT 1`,
     { batchId },
   );
@@ -104,6 +110,8 @@ export async function batchStatus(
     advertiser_id: batch.advertiser_id,
     received_at: batch.received_at,
     uploaded_by: batch.uploaded_by,
+    kind: batch.kind,
+    author: batch.author,
     format: batch.format,
     state: judged >= batch.hits ? 'done' : 'judging',
     lines: batch.lines,

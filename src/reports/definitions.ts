@@ -84,6 +84,13 @@ const CONVERSION: readonly [string, ColumnType][] = [
   ...strings('method', 'path', 'query', 'body', 'content_type', 'cookies'),
 ];
 
+/** Who entered it, their notes, and whether what it claimed was freed. */
+const BY_HAND: readonly [string, ColumnType][] = [
+  ...strings('author', 'notes'),
+  ['released', 'UInt16'],
+];
+const JUDGED: readonly [string, ColumnType][] = [...CONVERSION, ...BY_HAND];
+
 /** A call may have created a transaction, changed one, or become nothing. */
 const POSTBACK: readonly [string, ColumnType][] = [...CONVERSION, ['row_kind', 'Enum']];
 
@@ -92,8 +99,8 @@ const NETWORK = ['manager', 'advertiser'] as const;
 export const REPORTS: ReadonlyMap<string, Report> = new Map([
   ['clicks', { view: 'clicks', columns: new Map(CLICK), roles: ROLES }],
   ['invalid-clicks', { view: 'invalid_clicks', columns: new Map(CLICK), roles: NETWORK }],
-  ['transactions', { view: 'transactions', columns: new Map(CONVERSION), roles: ROLES }],
-  ['invalid-traffic', { view: 'invalid_traffic', columns: new Map(CONVERSION), roles: NETWORK }],
+  ['transactions', { view: 'transactions', columns: new Map(JUDGED), roles: ROLES }],
+  ['invalid-traffic', { view: 'invalid_traffic', columns: new Map(JUDGED), roles: NETWORK }],
   ['postbacks', { view: 'postbacks', columns: new Map(POSTBACK), roles: NETWORK }],
 ]);
 

@@ -47,6 +47,8 @@ const COLUMNS_HIDDEN_FROM_AFFILIATES: ReadonlySet<string> = new Set([
   'query',
   'body',
   'cookies',
+  'author',
+  'notes',
 ]);
 const FIELDS_HIDDEN_FROM_AFFILIATES: ReadonlySet<string> = new Set([
   'revenue',

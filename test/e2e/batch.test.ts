@@ -215,6 +215,23 @@ it('judges every line of a file by the rules of single calls, and says so line b
   await emptyDisk();
 }, 120_000);
 
+it("kinds other than postbacks are a manager's, of all offers, and say who asked", async () => {
+  const line = '{"transaction_id":"x","conv_status":"approved"}';
+  const query = '?kind=corrections&author=Ada%20L.&suppress_postbacks=1';
+  expect((await send(line, { query })).status).toBe(403);
+  expect((await send(line, { query: '?kind=gifts', key: sluice.adminKey })).status).toBe(400);
+  const stored = await send(line, { query, key: sluice.adminKey });
+  expect(stored.status).toBe(202);
+  const { verdicts } = await done(stored.body['batch_id'], sluice.adminKey);
+  expect(verdicts).toEqual({ transaction_not_found: 1 });
+  expect((await api(`/api/v1/batches/${String(stored.body['batch_id'])}`)).status).toBe(404);
+  const hits = await linesOf(stored.body['batch_id'], '', sluice.adminKey);
+  const explained = await api(`/api/v1/explain?hit_id=${hits[0]?.hit_id}`, sluice.adminKey);
+  expect(await explained.json()).toMatchObject({
+    row: { channel: 'manual', author: 'Ada L.', suppress_postbacks: 1 },
+  });
+});
+
 it('takes NDJSON and JSON arrays, plain and gzip; tokens in lines hold as in calls and are not kept', async () => {
   const ids = await Promise.all([click(), click(), click()]);
   const objects = [

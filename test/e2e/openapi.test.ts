@@ -227,6 +227,17 @@ describe('the document', () => {
     ])
       await manager.get(`/explain?${query}`);
     await affiliate.get('/explain?hit_id=x');
+    const transaction = `/transactions/${String(row['transaction_id'])}`;
+    for (const client of [manager, affiliate, nobody]) {
+      await client.get(transaction);
+      await client.send('PATCH', transaction, { notes: 'seen' });
+      await client.send('POST', '/transactions', { affiliate_id: 1, goal_id: 14 });
+    }
+    await manager.send('PATCH', transaction, { surprise: 1 });
+    await manager.send('PATCH', '/transactions/nothing', { notes: 'seen' });
+    await manager.send('POST', '/transactions', {});
+    await manager.send('POST', '/transactions/bulk', [{ transaction_id: 'x', notes: 'seen' }]);
+    await manager.send('POST', '/transactions/bulk-manual?dry_run=1', [{ affiliate_id: 1 }]);
     for (const url of [`/track/conv?click_id=${clickId}`, '/track/conv', 7])
       await manager.send('POST', '/explain/test', { url });
     await affiliate.get('/tail');

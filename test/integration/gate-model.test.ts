@@ -12,9 +12,15 @@ import {
   type UniqueIpWindow,
 } from '../../src/domain/catalogue.ts';
 import { FULL_IPS } from '../../src/domain/ip-storage.ts';
-import type { GateReply, GateRequest, GateRules } from '../../src/domain/gate-request.ts';
+import {
+  claimantOf,
+  type GateReply,
+  type GateRequest,
+  type GateRules,
+} from '../../src/domain/gate-request.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
-import type { LaneLog, LoggedConversion } from '../../workers/gate/lane-log.ts';
+import type { GateEvent } from '../../workers/gate/claims.ts';
+import type { LaneLog, LoggedEvent } from '../../workers/gate/lane-log.ts';
 import { createLaneState, type LaneState } from '../../workers/gate/lane-state.ts';
 import { createGateModel } from '../support/gate-model.ts';
 import { startRedis, type TestRedis } from '../support/start-redis.ts';
@@ -83,7 +89,18 @@ const call = fc.record({
   order: fc.constantFrom('', 'o1', 'o2'),
   track: fc.constantFrom('', 't1', 't2'),
   ip: fc.constantFrom('', '10.0.0.1', '10.0.0.2'),
-  mode: fc.constantFrom('create', 'create', 'create', 'create', 'change', 'change-or-create'),
+  mode: fc.constantFrom(
+    'create',
+    'create',
+    'create',
+    'create',
+    'change',
+    'change-or-create',
+    'release',
+    'correct',
+  ),
+  /** Which of the transactions so far, or of this block, a release or a correction names. */
+  target: fc.nat(30),
 });
 const step = fc.oneof(
   {
@@ -129,30 +146,83 @@ type History = typeof history extends fc.Arbitrary<infer T> ? T : never;
 const logger = pino({ level: 'silent' });
 let cases = 0;
 
-/** A log in memory: positions of accepted conversions, as ClickHouse would hold them. */
+/** A log in memory: positions of claims and releases, as ClickHouse would hold them. */
 function createLog() {
-  const entries: LoggedConversion[] = [];
+  const entries: LoggedEvent[] = [];
   let last = 0;
   const log: LaneLog = {
     ips: FULL_IPS,
     lastPosition: async () => last,
     writerOf: async () => undefined,
     presentChunks: async () => new Set(),
-    accepted: async (from, to) =>
-      entries.filter(({ position }) => position > from && position <= to),
+    events: async (from, to) => entries.filter(({ position }) => position > from && position <= to),
   };
   return {
     log,
     last: () => last,
-    commit(
-      conversions: readonly Omit<LoggedConversion, 'position' | 'catalogueVersion'>[],
-    ): number {
+    commit(events: readonly GateEvent[]): number {
       last += 1;
-      for (const conversion of conversions)
-        entries.push({ ...conversion, position: last, catalogueVersion: 1 });
+      for (const event of events) entries.push({ ...event, position: last, catalogueVersion: 1 });
       return last;
     },
   };
+}
+
+const EMPTY_REQUEST: GateRequest = {
+  hitId: '',
+  hitTimeMs: 0,
+  offerId: 4,
+  goalId: 41,
+  affiliateId: 1,
+  clickId: '',
+  orderId: '',
+  trackId: '',
+  uniqueIp: '',
+  rules: {
+    oncePerClick: false,
+    uniqueOrderId: false,
+    uniqueTrackId: false,
+    uniqueIpWindow: null,
+    caps: { daily: null, monthly: null, total: null },
+    affiliateCaps: null,
+    timezone: 'UTC',
+  },
+  mode: 'change',
+  targetTransactionId: '',
+  targetInBlock: false,
+  release: undefined,
+};
+
+/** What a judged request does to the state, as the log says it. */
+function eventsOf(request: GateRequest, reply: GateReply | undefined): GateEvent[] {
+  if (reply?.kind === 'accepted') return [{ conversion: claimantOf(request), releasedBy: '' }];
+  if (reply?.kind !== 'changed' || reply.released !== 'now' || request.release === undefined)
+    return [];
+  return [{ conversion: request.release, releasedBy: request.hitId }];
+}
+
+/**
+ * The replies are the model's. Who holds a slot may go unnamed once something was released: the gate keeps how many
+ * hold it, not all their names. A name that it gives is of one that counts.
+ */
+function expectReplies(
+  replies: readonly GateReply[],
+  expected: readonly GateReply[],
+  counts: (transactionId: string) => boolean,
+  released: boolean,
+): void {
+  if (!released) {
+    expect(replies).toEqual(expected);
+    return;
+  }
+  const named = (reply: GateReply): string =>
+    'blockingTransactionId' in reply ? reply.blockingTransactionId : '';
+  const unnamed = (reply: GateReply): GateReply =>
+    'blockingTransactionId' in reply ? { ...reply, blockingTransactionId: '' } : reply;
+  expect(replies.map(unnamed)).toEqual(expected.map(unnamed));
+  for (const reply of replies) {
+    if (named(reply) !== '') expect(counts(named(reply))).toBe(true);
+  }
 }
 
 async function replay(given: History): Promise<void> {
@@ -181,17 +251,12 @@ async function replay(given: History): Promise<void> {
   const names = async (): Promise<string[]> => server.redis.keys(`{t${cases}:l:*`);
   let saved: (readonly [string, Buffer])[] = [];
   let hits = 0;
+  let releasedOnce = false;
 
-  function toRequest(
-    made: History['steps'][number] & { kind: 'block' },
-    index: number,
-  ): GateRequest {
-    const asked = made.calls[index];
-    if (asked === undefined) throw new Error('no call');
-    const offer = rules.get(asked.offer) ?? given.offers[0];
-    const goalId = asked.offer * 10 + asked.goal;
-    const goal = goals[(asked.offer === 4 ? 0 : 2) + asked.goal - 1] ?? given.goals[0];
-    const gateRules: GateRules = {
+  function rulesNow(offerId: number, goalNumber: number): GateRules {
+    const offer = rules.get(offerId) ?? given.offers[0];
+    const goal = goals[(offerId === 4 ? 0 : 2) + goalNumber - 1] ?? given.goals[0];
+    return {
       oncePerClick: goal.once,
       uniqueOrderId: goal.order,
       uniqueTrackId: goal.track,
@@ -200,6 +265,18 @@ async function replay(given: History): Promise<void> {
       affiliateCaps: goal.affiliateCaps,
       timezone: offer.zone,
     };
+  }
+
+  function toRequest(
+    made: History['steps'][number] & { kind: 'block' },
+    index: number,
+    before: readonly GateRequest[],
+  ): GateRequest {
+    const asked = made.calls[index];
+    if (asked === undefined) throw new Error('no call');
+    if (asked.mode === 'release' || asked.mode === 'correct')
+      return toCorrection(asked.mode, asked.target, before);
+    const goalId = asked.offer * 10 + asked.goal;
     hits += 1;
     return {
       hitId: `hit-${hits}`,
@@ -211,10 +288,34 @@ async function replay(given: History): Promise<void> {
       orderId: asked.order,
       trackId: asked.track,
       uniqueIp: asked.ip,
-      rules: gateRules,
+      rules: rulesNow(asked.offer, asked.goal),
       mode: asked.mode,
       targetTransactionId: '',
       targetInBlock: false,
+      release: undefined,
+    };
+  }
+
+  /** A change that names its transaction: one of the log, or one that an earlier call of the block may become. */
+  function toCorrection(
+    mode: 'release' | 'correct',
+    number: number,
+    before: readonly GateRequest[],
+  ): GateRequest {
+    const ofLog = model.all();
+    const creating = before.filter((request) => request.mode === 'create');
+    const choice = [...ofLog, ...creating];
+    const target = choice[number % Math.max(1, choice.length)];
+    hits += 1;
+    const base = target ?? EMPTY_REQUEST;
+    return {
+      ...base,
+      hitId: `hit-${hits}`,
+      mode: 'change',
+      rules: rulesNow(base.offerId, base.goalId % 10),
+      targetTransactionId: target?.hitId ?? '',
+      targetInBlock: target !== undefined && !ofLog.includes(target),
+      release: target !== undefined && mode === 'release' ? claimantOf(target) : undefined,
     };
   }
 
@@ -238,8 +339,17 @@ async function replay(given: History): Promise<void> {
           for (const [name, dump] of saved) await server.redis.restore(name, 0, dump, 'REPLACE');
       }
     } else {
-      const requests = made.calls.map((_, index) => toRequest(made, index));
-      const expected: GateReply[] = requests.map((request) => model.decide(request));
+      const requests: GateRequest[] = [];
+      for (const index of made.calls.keys()) requests.push(toRequest(made, index, requests));
+      const heldBefore = new Set(
+        model
+          .all()
+          .map(({ hitId }) => hitId)
+          .filter(model.counts),
+      );
+      const expected = model.decideBlock(requests);
+      const countedBefore = (id: string): boolean =>
+        heldBefore.has(id) || requests.some(({ hitId }) => hitId === id);
       const worker = workers[made.worker];
       if (worker === undefined) throw new Error('no worker');
       let judged = await worker.judge(requests);
@@ -248,28 +358,19 @@ async function replay(given: History): Promise<void> {
         await worker.catchUp();
         judged = await worker.judge(requests);
       }
-      expect(judged.replies).toEqual(expected);
-      const accepted = requests
-        .filter((_, index) => judged.replies[index]?.kind === 'accepted')
-        .map((request) => ({
-          transactionId: request.hitId,
-          hitTimeMs: request.hitTimeMs,
-          offerId: request.offerId,
-          goalId: request.goalId,
-          affiliateId: request.affiliateId,
-          clickId: request.clickId,
-          orderId: request.orderId,
-          trackId: request.trackId,
-          uniqueIp: request.uniqueIp,
-        }));
-      const position = memory.commit(accepted);
+      releasedOnce ||= expected.some(
+        (reply) => reply.kind === 'changed' && reply.released === 'now',
+      );
+      expectReplies(judged.replies, expected, countedBefore, releasedOnce);
+      const events = requests.flatMap((request, index) => eventsOf(request, judged.replies[index]));
+      const position = memory.commit(events);
       expect(position).toBe(judged.position + 1);
       // A worker killed between insert and apply leaves the block to the next one.
       if (made.applied) {
         const own = new Map(requests.map((request) => [request.offerId, request.rules]));
-        await worker.applyOwn(position, accepted, own);
+        await worker.applyOwn(position, events, own);
         // A repeated apply of the same block must change nothing.
-        await worker.applyOwn(position, accepted, own);
+        await worker.applyOwn(position, events, own);
       }
     }
   }

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { GateRequest } from '../../src/domain/gate-request.ts';
 import { projectPath } from '../../src/project-root.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
-import { encodeClaims } from '../../workers/gate/apply-input.ts';
+import { encodeEvents } from '../../workers/gate/apply-input.ts';
 import { encodeRequests } from '../../workers/gate/judge-input.ts';
 import * as scripts from '../../workers/gate/scripts.ts';
 import { startRedis, type TestRedis } from '../support/start-redis.ts';
@@ -150,16 +150,18 @@ describe('the typed functions map every reply', () => {
     trackId: '',
     uniqueIp: '',
   };
+  const { transactionId: _, ...claimed } = accepted;
   const request: GateRequest = {
-    ...accepted,
+    ...claimed,
     hitId: 't2',
     rules,
     mode: 'create',
     targetTransactionId: '',
     targetInBlock: false,
+    release: undefined,
   };
   const asked = encodeRequests([request], keys, LANE);
-  const claims = encodeClaims([accepted], () => rules, keys, LANE);
+  const claims = encodeEvents([{ conversion: accepted, releasedBy: '' }], () => rules, keys, LANE);
 
   beforeEach(async () => {
     const held = await server.redis.keys(`{${keys.prefix}:l:*`);

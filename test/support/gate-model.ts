@@ -6,6 +6,8 @@ import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
 
 interface Accepted {
   readonly request: GateRequest;
+  /** A change freed what it claimed. */
+  released: boolean;
 }
 
 /** Calendar label of an instant in a zone; two instants are in one period exactly when their labels are equal. */
@@ -31,7 +33,9 @@ function label(period: string, zone: string, ms: number): string {
 }
 
 export function createGateModel() {
-  const accepted: Accepted[] = [];
+  const all: Accepted[] = [];
+  /** What counts for the call that is judged: of the calls of one block, releases count from the next block on. */
+  let accepted: Accepted[] = [];
 
   function capReply(request: GateRequest): GateReply | undefined {
     const { rules } = request;
@@ -77,10 +81,15 @@ export function createGateModel() {
       (other) => request.clickId !== '' && other.clickId === request.clickId,
     );
     if (request.mode !== 'create') {
-      if (request.targetTransactionId !== '')
-        return { kind: 'changed', transactionId: request.targetTransactionId };
-      const last = ofClick.at(-1);
-      if (last !== undefined) return { kind: 'changed', transactionId: last.hitId };
+      if (request.targetTransactionId !== '') return changeOf(request);
+      const last = all.findLast(
+        ({ request: other }) =>
+          other.goalId === request.goalId &&
+          request.clickId !== '' &&
+          other.clickId === request.clickId,
+      );
+      if (last !== undefined)
+        return { kind: 'changed', transactionId: last.request.hitId, released: 'no' };
       if (request.mode === 'change') return { kind: 'transaction-not-found' };
     }
     const [firstOfClick] = ofClick;
@@ -113,9 +122,31 @@ export function createGateModel() {
     }
     const capped = capReply(request);
     if (capped !== undefined) return capped;
-    accepted.push({ request });
+    const item = { request, released: false };
+    accepted.push(item);
+    all.push(item);
     return { kind: 'accepted' };
   }
 
-  return { decide, accepted };
+  function changeOf(request: GateRequest): GateReply {
+    const transactionId = request.targetTransactionId;
+    const target = all.find(({ request: other }) => other.hitId === transactionId);
+    if (target === undefined) return { kind: 'transaction-not-found' };
+    if (target.released) return { kind: 'changed', transactionId, released: 'before' };
+    if (request.release === undefined) return { kind: 'changed', transactionId, released: 'no' };
+    target.released = true;
+    return { kind: 'changed', transactionId, released: 'now' };
+  }
+
+  return {
+    /** The replies to the calls of a block, in order. */
+    decideBlock(requests: readonly GateRequest[]): GateReply[] {
+      accepted = all.filter(({ released }) => !released);
+      return requests.map(decide);
+    },
+    /** Whether a transaction counts. */
+    counts: (transactionId: string): boolean =>
+      all.some(({ request, released }) => request.hitId === transactionId && !released),
+    all: (): readonly GateRequest[] => all.map(({ request }) => request),
+  };
 }

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { createFileReader } from '../../src/batch/file-reader.ts';
 import { LINE_BYTES_MAX } from '../../src/batch/limits.ts';
-import { BATCH_PARAMETERS, readLine } from '../../src/batch/line.ts';
+import { LINE_KINDS, readLine } from '../../src/batch/line.ts';
 import { FileRefused, type FileRecord } from '../../src/batch/record.ts';
 
 interface ReadFile {
@@ -14,7 +14,9 @@ interface ReadFile {
 /** Reads bytes in pieces of the given sizes, over and over; the buffer of a piece is spoiled after use. */
 function read(bytes: Buffer, sizes: readonly number[] = [bytes.length + 1]): ReadFile {
   const records: FileRecord[] = [];
-  const reader = createFileReader(BATCH_PARAMETERS, (record) => records.push(record));
+  const reader = createFileReader(LINE_KINDS.postbacks.parameters, (record) =>
+    records.push(record),
+  );
   try {
     for (let at = 0, turn = 0; at < bytes.length; turn++) {
       const end = Math.min(bytes.length, at + (sizes[turn % sizes.length] ?? 1));
@@ -31,7 +33,7 @@ function read(bytes: Buffer, sizes: readonly number[] = [bytes.length + 1]): Rea
   return { records, refused: undefined };
 }
 
-const COLUMNS = [...BATCH_PARAMETERS].filter((name) => name !== 'token');
+const COLUMNS = [...LINE_KINDS.postbacks.parameters].filter((name) => name !== 'token');
 const sizes = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 6 });
 const value = fc.oneof(
   fc.constantFrom(
@@ -205,7 +207,9 @@ it('NDJSON and JSON arrays: a broken object costs itself; its line or number, an
         expect(records.map(({ line }) => line)).toEqual(
           texts.map((_, index) => (asArray ? index + 1 : index * step + 1)),
         );
-        const faulty = records.map((record) => readLine(record, false).unreadable !== undefined);
+        const faulty = records.map(
+          (record) => readLine(record, LINE_KINDS.postbacks, false).unreadable !== undefined,
+        );
         expect(faulty).toEqual(items.map((one) => typeof one === 'string'));
       },
     ),
@@ -249,7 +253,7 @@ it('bytes of any kind are read or refused, never thrown on, and the cuts make no
       const cut = read(file, cuts);
       expect(cut.refused?.message).toBe(whole.refused?.message);
       if (whole.refused === undefined) expect(cut.records).toEqual(whole.records);
-      for (const record of cut.records) readLine(record, false);
+      for (const record of cut.records) readLine(record, LINE_KINDS.postbacks, false);
     }),
     { numRuns: 600 },
   );
@@ -289,8 +293,8 @@ it('a broken quote in every line does not make reading quadratic', () => {
 it('the text of a broken line is not kept where it may hold a token', () => {
   const [record] = read(Buffer.from('{"a":1}\n{"token":"s3cret"')).records.slice(1);
   if (record === undefined) throw new Error('no record');
-  expect(readLine(record, false).body).toBe('');
+  expect(readLine(record, LINE_KINDS.postbacks, false).body).toBe('');
   const csv = read(Buffer.from('click_id;token\nx;s3cret;more\n')).records[0];
   if (csv === undefined) throw new Error('no record');
-  expect(readLine(csv, true).body).toBe('');
+  expect(readLine(csv, LINE_KINDS.postbacks, true).body).toBe('');
 });

@@ -10,15 +10,17 @@ import {
   folderOf,
   hasBatches,
   moveFolder,
+  readBatch,
   recoverBatches,
   removeParts,
   type Batch,
 } from '../../src/batch/batch-folder.ts';
+import { claimOf } from '../../src/batch/claims.ts';
 import { makeBatch, type Upload } from '../../src/batch/store-file.ts';
-import { decodeHit } from '../../src/queue/chunk-job.ts';
+import { decodeHit, parseHeader } from '../../src/queue/chunk-job.ts';
 import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
 import { decodeChunkFile } from '../../src/spool/chunk-file.ts';
-import type { Hit } from '../../src/domain/hit.ts';
+import { BATCH_KINDS, type Hit } from '../../src/domain/hit.ts';
 
 let dir = '';
 beforeEach(() => {
@@ -37,6 +39,9 @@ function uploadOf(content: Buffer | string, batchId = 'b1'): Upload {
     edgeDir: dir,
     edgeNumber: 3,
     advertiserId: 7,
+    kind: 'postbacks',
+    author: 'Ada',
+    suppressPostbacks: true,
     claim: 'c',
     keyGiven: true,
     receivedAtMs: 1_800_000_000_000,
@@ -54,7 +59,13 @@ function hitsOf(folder: string): Hit[] {
     .toSorted()
     .flatMap((name) => {
       const { header, records } = decodeChunkFile(readFileSync(join(folder, name)));
-      expect(header?.batch).toEqual({ batchId: 'b1', advertiserId: 7 });
+      expect(header?.batch).toEqual({
+        batchId: 'b1',
+        advertiserId: 7,
+        kind: 'postbacks',
+        author: 'Ada',
+        suppressPostbacks: true,
+      });
       return records.map(decodeHit);
     });
 }
@@ -161,4 +172,43 @@ it('after a kill what was not whole is gone, what was whole is found, step by st
   // Of two processes that take the step, the second finds it taken.
   moveFolder(dir, 'b1', '.prepared', '', 'os');
   expect(found()).toMatchObject([{ prepared: false, batch }]);
+});
+
+it('headers and folders from before there were kinds are batches of postbacks', async () => {
+  const header = { chunkId: 'batch-b1-0', kind: 'conversions', edgeNumber: 3, openedAtMs: 5 };
+  const batch = { batchId: 'b1', advertiserId: 7 };
+  const before = { kind: 'postbacks', author: '', suppressPostbacks: false };
+  expect(parseHeader({ ...header, catalogueVersion: 2, batch }).batch).toEqual({
+    ...batch,
+    ...before,
+  });
+  expect(() =>
+    parseHeader({ ...header, catalogueVersion: 2, batch: { ...batch, kind: 'x' } }),
+  ).toThrow(/names no batch/);
+  await makeBatch(uploadOf(csv(1)), 'os', true, never);
+  const file = join(folderOf(dir, 'b1', '.prepared'), 'batch.json');
+  const { kind: _, author: __, suppressPostbacks: ___, ...old } = readBatch(join(file, '..'));
+  writeFileSync(file, JSON.stringify(old));
+  expect(readBatch(join(file, '..'))).toEqual({ ...old, ...before });
+});
+
+it('lines of a kind have its columns and its endpoint, and name no other', async () => {
+  const upload = uploadOf('transaction_id,release,notes,endpoint,payout\nt1,true,why,conv,1\n');
+  const batch = await makeBatch({ ...upload, kind: 'corrections' }, 'os', true, never);
+  expect(batch.receipt.ignored_columns).toEqual(['endpoint']);
+  const [file = ''] = readdirSync(folderOf(dir, 'b1', '.prepared'));
+  const bytes = readFileSync(join(folderOf(dir, 'b1', '.prepared'), file));
+  const { header, records } = decodeChunkFile(bytes);
+  expect(header?.batch?.kind).toBe('corrections');
+  expect(records.map(decodeHit)).toMatchObject([
+    {
+      endpoint: 'conv-change',
+      body: '{"transaction_id":"t1","release":"true","notes":"why","payout":"1"}',
+    },
+  ]);
+});
+
+it('one idempotency key may be used once for each kind', () => {
+  const claims = BATCH_KINDS.map((kind) => claimOf(kind, 1, 'k', 'b'));
+  expect(new Set(claims).size).toBe(BATCH_KINDS.length);
 });

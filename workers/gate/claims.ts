@@ -2,6 +2,7 @@
  * The fields that a conversion has in the gate's hashes. The same spelling serves judging, applying and rebuilding, so
  * the three can't disagree.
  */
+import type { AcceptedConversion } from '../../src/domain/gate-request.ts';
 import type { UniqueIpWindow } from '../../src/domain/catalogue.ts';
 import { bucketOf } from '../../src/domain/time-buckets.ts';
 
@@ -11,8 +12,12 @@ export interface RuleSignature {
   readonly uniqueIpWindow: UniqueIpWindow | null;
 }
 
-export function signatureText(rules: RuleSignature): string {
-  return `${rules.timezone}|${rules.uniqueIpWindow ?? 'off'}`;
+/** Which spelling the state's values have: a state in another one is rebuilt from the log. */
+const STATE_FORMAT = '2';
+
+/** What the state of an offer was built under. `hashed`: addresses are compared by their hashes. */
+export function signatureText(rules: RuleSignature, hashed: boolean): string {
+  return `${rules.timezone}|${rules.uniqueIpWindow ?? 'off'}|${STATE_FORMAT}${hashed ? '|hashed' : ''}`;
 }
 
 export function parseSignature(text: string): RuleSignature {
@@ -27,17 +32,11 @@ export interface ScriptInput {
   readonly args: readonly string[];
 }
 
-/** A conversion with verdict 0, as the log holds it. */
-export interface AcceptedConversion {
-  readonly transactionId: string;
-  readonly hitTimeMs: number;
-  readonly offerId: number;
-  readonly goalId: number;
-  readonly affiliateId: number;
-  readonly clickId: string;
-  readonly orderId: string;
-  readonly trackId: string;
-  readonly uniqueIp: string;
+/** What changes the gate's state: a conversion claims, or a change frees what its transaction claimed. */
+export interface GateEvent {
+  readonly conversion: AcceptedConversion;
+  /** The change that frees; '': the conversion itself, which claims. */
+  readonly releasedBy: string;
 }
 
 export const CAP_PERIODS = [

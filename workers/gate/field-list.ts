@@ -4,7 +4,7 @@
  */
 
 /** How apply.lua treats the fields of a key; judge.lua only reads. Their order is spelled there too. */
-export const FIELD_KINDS = ['first', 'click', 'cap'] as const;
+export const FIELD_KINDS = ['slot', 'click', 'cap', 'mark'] as const;
 export type FieldKind = (typeof FIELD_KINDS)[number];
 
 /** A slot is a group and a place in it, in one number; 0 is no slot. */
@@ -42,7 +42,7 @@ export function createFieldList(firstKey: string): FieldList {
   const byKey = new Map<string, number>();
   return {
     keys,
-    slot(key, field, kind = 'first') {
+    slot(key, field, kind = 'slot') {
       let number = byKey.get(key);
       if (number === undefined) {
         keys.push(key);

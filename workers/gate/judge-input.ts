@@ -11,14 +11,15 @@ import type { JudgeAnswer } from './scripts.ts';
 
 /** Position, signatures, plan. */
 const ARGUMENTS_BEFORE = 3;
-/** Of a request's numbers, those that name a field: click, order, address, track. */
-const SLOT_POSITIONS = [2, 4, 5, 6] as const;
+/** Of a request's numbers, those that name a field: click, order, address, track, mark of a release. */
+const SLOT_POSITIONS = [2, 4, 5, 6, 8] as const;
 
 function limitsOf(caps: Caps | null): number[] {
   return CAP_PERIODS.map(([name]) => caps?.[name] ?? -1);
 }
 
 const MODES = { create: 0, change: 1, 'change-or-create': 2 } as const;
+const RELEASE_MODE = 3;
 /** A target that is another call of the chunk and did not come as far as the gate. */
 const TARGET_REJECTED = -2;
 const TARGET_STORED = -1;
@@ -69,7 +70,7 @@ export function encodeRequests(
     const ip = ipField(rules, request.hitTimeMs, request.uniqueIp);
     const track = slotIf(rules.uniqueTrackId, () => keys.lane.tracks(lane, goalId), trackId);
     return [
-      MODES[request.mode],
+      request.release === undefined ? MODES[request.mode] : RELEASE_MODE,
       targetOf(request, numbers),
       slotIf(true, () => keys.lane.clicks(lane, goalId), clickId),
       rules.oncePerClick ? 1 : 0,
@@ -77,6 +78,11 @@ export function encodeRequests(
       slotIf(true, () => keys.lane.ips(lane, offerId), ip),
       rules.uniqueTrackId && trackId === '' ? TRACK_MISSING : track,
       capSets.numberOf(request),
+      slotIf(
+        request.mode !== 'create',
+        () => keys.lane.released(lane, goalId),
+        request.targetTransactionId,
+      ),
     ];
   });
   const place = fields.place(ARGUMENTS_BEFORE);
@@ -91,6 +97,8 @@ export function encodeRequests(
   return { keys: fields.keys, args: [plan, ...place.fields] };
 }
 
+const RELEASED = { 1: 'no', 2: 'now', 3: 'before' } as const;
+
 /** What judge.lua answered about a request. A number in place of a transaction id names a request of the block. */
 export function parseAnswer(
   answer: JudgeAnswer,
@@ -103,9 +111,12 @@ export function parseAnswer(
     typeof holder === 'number' ? (requests[holder - 1]?.hitId ?? '') : (holder ?? '');
   switch (code) {
     case 1:
+    case 2:
+    case 3:
       return {
         kind: 'changed',
         transactionId: value === undefined ? request.targetTransactionId : idOf(value),
+        released: RELEASED[code],
       };
     case 119:
       return { kind: 'transaction-not-found' };

@@ -1,5 +1,6 @@
 -- judge: says what would become of each request of a block, in order. Reads only: each field once, many by one command.
 -- Conflicts inside the block are settled in what was read: a request sees what earlier ones of its block would claim.
+-- What they would release it still sees as held: it is free from the next block on.
 --
 -- KEYS[1]  meta of the lane (hash: applied, sig:<offer>)
 -- KEYS[2…] state keys
@@ -8,12 +9,13 @@
 -- ARGV[3]  JSON [groups, cap sets, requests]; a field is named by its index in ARGV, 0: not asked
 --          groups: flat list of key index, first and last field
 --          cap sets: each a flat list of field, limit (-1: none)
---          requests: flat list, eight numbers each: mode (0 create, 1 change, 2 change or create),
+--          requests: flat list, nine numbers each: mode (0 create, 1 change, 2 change or create, 3 change that releases),
 --            target (0 none, -1 stored, -2 of this block but rejected before the gate, n: request n of this block),
---            click, once (0, 1), order, address, track (-1: asked for and missing), cap set
+--            click, once (0, 1), order, address, track (-1: asked for and missing), cap set, mark of the target's release
 -- ARGV[4…] fields
 -- Reply    {'position', applied or -1} | {'stale', offer id} | {'ok', JSON array of answers}
---          answer: 0 accepted | [1] or [1, transaction] changed | [119] | [101|102|103|122, blocking] | [107, cap index, blocking]
+--          answer: 0 accepted | [1] or [1, transaction] changed | [2] changed and released | [3] changed, released before
+--          | [119] | [101|102|103|122, blocking] | [107, cap index, blocking]
 --          a number in place of a transaction is a request of this block
 
 local meta = KEYS[1]
@@ -44,19 +46,24 @@ end
 -- Of clicks: the last claim within this block. Of counters: their count, once it was read.
 local last_claim, counts, accepted = {}, {}, {}
 
--- 'first' or 'first|last' → first
-local function first_of(value)
+-- 'holder', 'holder|count' or 'holder|last|count' → holder
+local function holder_of(value)
   if type(value) == 'number' then return value end
   local bar = string.find(value, '|', 1, true)
   return bar and string.sub(value, 1, bar - 1) or value
+end
+
+-- The transactions of a click may all be released: then it is known, but free.
+local function is_held(value)
+  if type(value) ~= 'string' then return value end
+  return string.sub(value, -2) ~= '|0'
 end
 
 local function last_of(click)
   local claimed = last_claim[click]
   if claimed then return claimed end
   local value = state[click]
-  local bar = string.find(value, '|', 1, true)
-  return bar and string.sub(value, bar + 1) or value
+  return string.match(value, '^.-|(.-)|%d+$') or value
 end
 
 -- 'count|last' → count; state keeps the last
@@ -78,18 +85,24 @@ local function decide(number, at)
   local mode, target, click, once = requests[at], requests[at + 1], requests[at + 2], requests[at + 3]
   if mode ~= 0 then
     if target == -2 or (target > 0 and not accepted[target]) then return {119} end
-    if target ~= 0 then return {1} end
+    if target ~= 0 then
+      local mark = requests[at + 8]
+      if mark > 0 and state[mark] then return {3} end
+      if mode ~= 3 then return {1} end
+      state[mark] = number
+      return {2}
+    end
     if click > 0 and state[click] then return {1, last_of(click)} end
     if mode == 1 then return {119} end
   end
 
-  local held = click > 0 and state[click]
-  if once == 1 and held then return {101, first_of(held)} end
+  local held = click > 0 and is_held(state[click])
+  if once == 1 and held then return {101, holder_of(state[click])} end
   local order, address, track = requests[at + 4], requests[at + 5], requests[at + 6]
-  if order > 0 and state[order] then return {122, state[order]} end
-  if address > 0 and state[address] then return {102, state[address]} end
+  if order > 0 and state[order] then return {122, holder_of(state[order])} end
+  if address > 0 and state[address] then return {102, holder_of(state[address])} end
   if track == -1 then return {103, ''} end
-  if track > 0 and state[track] then return {103, state[track]} end
+  if track > 0 and state[track] then return {103, holder_of(state[track])} end
   local caps = cap_sets[requests[at + 7]]
   for index = 1, #caps, 2 do
     local limit = caps[index + 1]
@@ -116,7 +129,7 @@ end
 
 local answers = {}
 local number = 0
-for at = 1, #requests, 8 do
+for at = 1, #requests, 9 do
   number = number + 1
   answers[number] = decide(number, at)
 end

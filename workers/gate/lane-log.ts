@@ -2,15 +2,24 @@
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { quotedList, timeLiteral } from '../../clickhouse/insert.ts';
 import { FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
-import type { AcceptedConversion } from './claims.ts';
+import type { AcceptedConversion } from '../../src/domain/gate-request.ts';
+import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
+import type { GateEvent } from './claims.ts';
 
 export interface ChunkReference {
   readonly chunkId: string;
   readonly openedAtMs: number;
 }
 
-interface AcceptedRow {
+interface EventRow {
   readonly position: number;
+  readonly catalogue_version: number;
+  readonly hit_id: string;
+  readonly row_kind: string;
+  readonly transaction_id: string;
+}
+
+interface ConversionRow {
   readonly hit_id: string;
   readonly hit_ms: number;
   readonly offer_id: number;
@@ -21,18 +30,22 @@ interface AcceptedRow {
   readonly adv_order_id: string;
   readonly track_id: string;
   readonly visitor_ip: string;
-  readonly catalogue_version: number;
 }
 
-export interface LoggedConversion extends AcceptedConversion {
+export interface LoggedEvent extends GateEvent {
   readonly position: number;
   readonly catalogueVersion: number;
 }
 
-function toAccepted(row: AcceptedRow, ips: IpStorage): LoggedConversion {
+/** A replayed hit keeps its receipt time, and its id may be up to this much apart from it. */
+const TIME_SLACK_MS = 60_000;
+/** Transactions looked up by one query. */
+const IDS_A_QUERY = 5_000;
+const CONVERSION_COLUMNS = `hit_id, toUnixTimestamp64Milli(hit_time) AS hit_ms, offer_id, goal_id, affiliate_id, click_id,
+  isNotNull(click_time) AS has_click, adv_order_id, track_id, visitor_ip`;
+
+function toAccepted(row: ConversionRow, ips: IpStorage): AcceptedConversion {
   return {
-    position: row.position,
-    catalogueVersion: row.catalogue_version,
     transactionId: row.hit_id,
     hitTimeMs: row.hit_ms,
     offerId: row.offer_id,
@@ -43,6 +56,37 @@ function toAccepted(row: AcceptedRow, ips: IpStorage): LoggedConversion {
     trackId: row.track_id,
     uniqueIp: ips.key(row.visitor_ip),
   };
+}
+
+/** Accepted conversions by transaction id. The UUIDv7's time bounds the look-up. */
+export async function findAccepted(
+  clickhouse: ClickHouse,
+  ids: Iterable<string>,
+  ips: IpStorage,
+): Promise<Map<string, AcceptedConversion>> {
+  const found = new Map<string, AcceptedConversion>();
+  // In order of their times: each query then reads a short stretch of them.
+  const known = [...new Set(ids)].filter((id) => msOfUuidV7(id) !== undefined).toSorted();
+  async function look(some: readonly string[], when: string): Promise<void> {
+    const rows = await clickhouse.query<ConversionRow>(
+      `SELECT ${CONVERSION_COLUMNS} FROM postback_log
+       WHERE ${when} AND hit_id IN {ids:Array(String)} AND row_kind = 'conversion'`,
+      { ids: some },
+    );
+    for (const row of rows) found.set(row.hit_id, toAccepted(row, ips));
+  }
+  for (let at = 0; at < known.length; at += IDS_A_QUERY) {
+    const some = known.slice(at, at + IDS_A_QUERY);
+    const times = some.map((id) => msOfUuidV7(id) ?? 0);
+    await look(
+      some,
+      `hit_time BETWEEN ${timeLiteral(Math.min(...times) - TIME_SLACK_MS)} AND ${timeLiteral(Math.max(...times) + TIME_SLACK_MS)}`,
+    );
+    // The rest by the index on ids: what was made of an old call has that call's time, not its own.
+    const missing = some.filter((id) => !found.has(id));
+    if (missing.length > 0) await look(missing, '1');
+  }
+  return found;
 }
 
 /** Condition: a row belongs to one of the chunks. Bounded by the chunks' opening times, which are indexed. */
@@ -74,17 +118,29 @@ export function createLaneLog(clickhouse: ClickHouse, lane: number, ips: IpStora
       );
       return new Set(rows.map(({ chunk_id }) => chunk_id));
     },
-    /** Accepted conversions of positions after `from` up to `to`, in the order of the log; of one offer when it is given. */
-    async accepted(from: number, to: number, offerId?: number): Promise<LoggedConversion[]> {
-      const rows = await clickhouse.query<AcceptedRow>(
-        `SELECT position, hit_id, toUnixTimestamp64Milli(hit_time) AS hit_ms, offer_id, goal_id, affiliate_id, click_id,
-           isNotNull(click_time) AS has_click, adv_order_id, track_id, visitor_ip, catalogue_version
+    /** Conversions that claimed and changes that released, of positions after `from` up to `to`, in the order of the log. */
+    async events(from: number, to: number): Promise<LoggedEvent[]> {
+      const rows = await clickhouse.query<EventRow & ConversionRow>(
+        `SELECT position, catalogue_version, row_kind, transaction_id, ${CONVERSION_COLUMNS}
          FROM postback_log
-         WHERE lane = ${lane} AND position > ${from} AND position <= ${to} AND row_kind = 'conversion'
-           ${offerId === undefined ? '' : `AND offer_id = ${offerId}`}
+         WHERE lane = ${lane} AND position > ${from} AND position <= ${to} AND (row_kind = 'conversion' OR released = 1)
          ORDER BY position, block_row`,
       );
-      return rows.map((row) => toAccepted(row, ips));
+      const released = rows.filter(({ row_kind }) => row_kind === 'change');
+      const targets = await findAccepted(
+        clickhouse,
+        released.map(({ transaction_id }) => transaction_id),
+        ips,
+      );
+      return rows.flatMap((row) => {
+        const { position, catalogue_version: catalogueVersion } = row;
+        if (row.row_kind !== 'change')
+          return { position, catalogueVersion, conversion: toAccepted(row, ips), releasedBy: '' };
+        const conversion = targets.get(row.transaction_id);
+        // What is not in the log claimed nothing that could be freed.
+        if (conversion === undefined) return [];
+        return { position, catalogueVersion, conversion, releasedBy: row.hit_id };
+      });
     },
   };
 }

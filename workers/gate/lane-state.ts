@@ -12,15 +12,10 @@ import type { Reach } from '../../src/domain/crash-points.ts';
 import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
 import { groupBy } from '../../src/domain/group-by.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
-import {
-  parseSignature,
-  signatureText,
-  type AcceptedConversion,
-  type RuleSignature,
-} from './claims.ts';
-import { encodeClaims } from './apply-input.ts';
+import { parseSignature, signatureText, type GateEvent, type RuleSignature } from './claims.ts';
+import { encodeEvents } from './apply-input.ts';
 import { encodeRequests, parseAnswer } from './judge-input.ts';
-import type { LaneLog, LoggedConversion } from './lane-log.ts';
+import type { LaneLog, LoggedEvent } from './lane-log.ts';
 import {
   applyScript,
   judgeScript,
@@ -62,7 +57,7 @@ export interface LaneState {
   /** Applies the block at `position`; its rules are those it was judged under. A no-op when it is applied already. */
   applyOwn(
     position: number,
-    accepted: readonly AcceptedConversion[],
+    events: readonly GateEvent[],
     rules: ReadonlyMap<number, RuleSignature>,
   ): Promise<void>;
   /** Applies every block of the log that the state lacks; rebuilds when the state is lost or ahead of the log. */
@@ -78,10 +73,9 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
 
   /** State that compares hashes of addresses is another state than one that compares addresses. */
   function signatures(rules: ReadonlyMap<number, RuleSignature>): string {
-    const suffix = log.ips.hashes ? '|hashed' : '';
     return JSON.stringify(
       Object.fromEntries(
-        [...rules].map(([offerId, rule]) => [String(offerId), `${signatureText(rule)}${suffix}`]),
+        [...rules].map(([offerId, rule]) => [String(offerId), signatureText(rule, log.ips.hashes)]),
       ),
     );
   }
@@ -93,11 +87,11 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
 
   /** Signatures that the state holds, and for offers it does not hold those of the conversion's catalogue. */
   async function rulesFor(
-    conversions: readonly LoggedConversion[],
+    events: readonly LoggedEvent[],
     adopted: ReadonlyMap<number, RuleSignature> = NO_RULES,
   ): Promise<Map<number, RuleSignature>> {
     const newest = new Map(
-      conversions.map((conversion) => [conversion.offerId, conversion.catalogueVersion]),
+      events.map(({ conversion, catalogueVersion }) => [conversion.offerId, catalogueVersion]),
     );
     const rules = new Map<number, RuleSignature>();
     if (newest.size === 0) return rules;
@@ -128,7 +122,7 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
   async function apply(
     from: number,
     to: number,
-    accepted: readonly AcceptedConversion[],
+    events: readonly GateEvent[],
     rules: ReadonlyMap<number, RuleSignature>,
     nonce = '',
   ) {
@@ -139,13 +133,13 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
       used.set(offerId, rule);
       return rule;
     };
-    const claims = encodeClaims(accepted, rulesOf, keys, lane);
-    return applyScript.run(redis, claims.keys, [
+    const encoded = encodeEvents(events, rulesOf, keys, lane);
+    return applyScript.run(redis, encoded.keys, [
       String(from),
       String(to),
       signatures(used),
       nonce,
-      ...claims.args,
+      ...encoded.args,
     ]);
   }
 
@@ -176,9 +170,9 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
     adopted: ReadonlyMap<number, RuleSignature>,
   ): Promise<boolean> {
     for (let from = 0; from < last; from += POSITIONS_A_READ) {
-      const conversions = await log.accepted(from, Math.min(last, from + POSITIONS_A_READ));
-      for (let at = 0; at < conversions.length; at += CLAIMS_A_CALL) {
-        const some = conversions.slice(at, at + CLAIMS_A_CALL);
+      const events = await log.events(from, Math.min(last, from + POSITIONS_A_READ));
+      for (let at = 0; at < events.length; at += CLAIMS_A_CALL) {
+        const some = events.slice(at, at + CLAIMS_A_CALL);
         const reply = await apply(0, 0, some, await rulesFor(some, adopted), nonce);
         if (reply.kind !== 'ok') return false;
       }
@@ -219,10 +213,12 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
       believed = applied;
       if (applied === last) return;
       const to = Math.min(last, applied + POSITIONS_A_READ);
-      const byPosition = groupBy(await log.accepted(applied, to), ({ position }) => position);
+      const byPosition = groupBy(await log.events(applied, to), ({ position }) => position);
       for (let position = applied + 1; position <= to; position++) {
-        const conversions = byPosition.get(position) ?? [];
-        const reply = await apply(position - 1, position, conversions, await rulesFor(conversions));
+        const events = byPosition.get(position) ?? [];
+        const reply = await apply(position - 1, position, events, await rulesFor(events));
+        // A state in another spelling, or of other rules, is of no use to the blocks that follow.
+        if (reply.kind === 'stale') await rebuild();
         if (reply.kind !== 'ok') break;
         believed = position;
       }
@@ -265,8 +261,8 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
 
   return {
     judge,
-    async applyOwn(position, accepted, rules) {
-      const reply = await apply(position - 1, position, accepted, rules);
+    async applyOwn(position, events, rules) {
+      const reply = await apply(position - 1, position, events, rules);
       if (reply.kind === 'ok') believed = position;
       else await catchUp();
     },

@@ -10,9 +10,9 @@ import { insertGuarded, refusedRows, type Row } from '../../clickhouse/insert.ts
 import { POSTBACK_COLUMNS } from '../../clickhouse/tables.ts';
 import { AppError, isRetryable, messageOf } from '../../src/domain/app-error.ts';
 import { reachNothing, type Reach } from '../../src/domain/crash-points.ts';
-import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
+import type { AcceptedConversion, GateReply, GateRequest } from '../../src/domain/gate-request.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
-import type { AcceptedConversion, RuleSignature } from './claims.ts';
+import type { GateEvent, RuleSignature } from './claims.ts';
 import { inChunks, type ChunkReference, type LaneLog } from './lane-log.ts';
 import type { LaneState } from './lane-state.ts';
 import { NO_TURNS, type LaneTurn } from './lane-turn.ts';
@@ -70,7 +70,7 @@ interface Block {
   readonly writer: string;
   readonly rows: readonly Row[];
   readonly fields: readonly PostbackFields[];
-  readonly accepted: readonly AcceptedConversion[];
+  readonly events: readonly GateEvent[];
   readonly rules: ReadonlyMap<number, RuleSignature>;
 }
 
@@ -86,6 +86,15 @@ function acceptedOf(request: GateRequest, fields: PostbackFields): AcceptedConve
     trackId: fields.track_id,
     uniqueIp: request.uniqueIp,
   };
+}
+
+/** What a settled call does to the gate's state: as the log will say it (`lane-log.ts`). */
+function eventsOf(request: GateRequest | undefined, fields: PostbackFields): readonly GateEvent[] {
+  if (request === undefined) return [];
+  if (fields.row_kind === 'conversion')
+    return [{ conversion: acceptedOf(request, fields), releasedBy: '' }];
+  if (request.release === undefined || fields.released === 0) return [];
+  return [{ conversion: request.release, releasedBy: fields.hit_id }];
 }
 
 /** A defect of ours in one call must not hold up the rest of its block (invariant 9). */
@@ -174,7 +183,7 @@ export function createLaneWriter(deps: {
     const writer = randomUUID();
     const position = judgement.position + 1;
     const blockTimeS = Math.floor(deps.clock() / 1000);
-    const accepted: AcceptedConversion[] = [];
+    const events: GateEvent[] = [];
     const rows: Row[] = [];
     const fields: PostbackFields[] = [];
     let asked = 0;
@@ -189,11 +198,10 @@ export function createLaneWriter(deps: {
       });
       fields.push(settled);
       rows.push(row);
-      if (call.request !== undefined && settled.row_kind === 'conversion')
-        accepted.push(acceptedOf(call.request, settled));
+      events.push(...eventsOf(call.request, settled));
     }
     const rules = new Map(requests.map((request) => [request.offerId, request.rules]));
-    return { position, writer, rows, fields, accepted, rules };
+    return { position, writer, rows, fields, events, rules };
   }
 
   /** Inserts the block; resolves to who owns the position then. Repeats the question until ClickHouse answers. */
@@ -253,7 +261,7 @@ export function createLaneWriter(deps: {
     const owner = await commit(block, items, burned.get(block.position) ?? 0);
     if (owner === block.writer) {
       reach('committed');
-      await state.applyOwn(block.position, block.accepted, block.rules);
+      await state.applyOwn(block.position, block.events, block.rules);
       reach('applied');
       finish(items, block);
       return [];

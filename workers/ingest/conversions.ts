@@ -3,7 +3,7 @@ import type { ClickHouse } from '../../clickhouse/client.ts';
 import { messageOf } from '../../src/domain/app-error.ts';
 import { snapshotOfAdvertiser, type CatalogueSnapshot } from '../../src/domain/catalogue.ts';
 import type { ClickIdCodec, OpenedClickId } from '../../src/domain/click-id.ts';
-import { laneOf } from '../../src/domain/gate-request.ts';
+import { claimantOf, laneOf } from '../../src/domain/gate-request.ts';
 import { FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
 import type { Chunk, ConversionHit } from '../../src/domain/hit.ts';
 import { decodeCall, type Call, type ReplayOrigin } from '../../src/domain/judge/call.ts';
@@ -74,7 +74,7 @@ export function createConversionIngest(deps: ConversionDeps) {
     const ids = new Set(
       prepared.map(({ lookups }) => lookups.transactionId).filter((id) => id !== ''),
     );
-    const found = await findTransactions(deps.clickhouse, ids);
+    const found = await findTransactions(deps.clickhouse, ids, ips);
     const inChunk = new Set(prepared.map(({ call }) => call.hit.hitId));
     for (const id of ids) {
       const age = deps.clock() - (msOfUuidV7(id) ?? 0);
@@ -124,14 +124,7 @@ export function createConversionIngest(deps: ConversionDeps) {
     const request = { ...judged.request, uniqueIp: ips.key(judged.request.uniqueIp) };
     return {
       lane: judged.lane,
-      provisional: {
-        transaction_id: request.hitId,
-        offer_id: request.offerId,
-        goal_id: request.goalId,
-        affiliate_id: request.affiliateId,
-        click_id: request.clickId,
-        in_block: true,
-      },
+      provisional: { conversion: claimantOf(request), inBlock: true },
       call: {
         request,
         settle: (reply) =>
@@ -150,7 +143,8 @@ export function createConversionIngest(deps: ConversionDeps) {
     const whole = await deps.snapshotAt(chunk.header.catalogueVersion);
     const codec = deps.codecOf(whole);
     const { batch } = chunk.header;
-    const snapshot = batch === undefined ? whole : seenBy(whole, batch.advertiserId);
+    const snapshot =
+      batch === undefined || batch.advertiserId === 0 ? whole : seenBy(whole, batch.advertiserId);
     const hits = chunk.hits.filter((hit): hit is ConversionHit => hit.endpoint !== 'click');
     const prepared = hits.map((hit) => {
       const origin = replay?.get(hit.hitId);
@@ -175,7 +169,7 @@ export function createConversionIngest(deps: ConversionDeps) {
       const transaction = transactions.found.get(transactionId) ?? provisional.get(transactionId);
       const made = toLaneCall(item, chunk, { snapshot, codec }, click, transaction);
       if (made.provisional !== undefined)
-        provisional.set(made.provisional.transaction_id, made.provisional);
+        provisional.set(made.provisional.conversion.transactionId, made.provisional);
       const calls = byLane.get(made.lane);
       if (calls === undefined) byLane.set(made.lane, [made.call]);
       else calls.push(made.call);

@@ -166,5 +166,9 @@ export function postbackRow(
     ...chunkColumns(header, chunkHits, block.blockTimeS),
     header.batch?.batchId ?? '',
     batchLine,
+    header.batch?.author ?? '',
+    fields.notes,
+    fields.released,
+    header.batch?.suppressPostbacks === true ? 1 : 0,
   ];
 }

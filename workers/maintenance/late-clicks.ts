@@ -30,6 +30,8 @@ interface PendingRow {
   readonly token_valid: number;
   readonly batch_id: string;
   readonly advertiser_id: number;
+  readonly author: string;
+  readonly suppress_postbacks: number;
 }
 
 /** The replay's hit id: the original's time, and bits that follow from its id, so that a second replay has the same. */
@@ -66,7 +68,7 @@ export async function replayLateClicks(deps: {
 }): Promise<number> {
   const rows = await deps.clickhouse.query<PendingRow>(
     `SELECT hit_id, toUnixTimestamp64Milli(hit_time) AS hit_ms, endpoint, method, path, query, body, content_type, cookies, if(visitor_ip = '', ip, visitor_ip) AS ip,
-       user_agent, referer, body_base64, from_browser, token_valid, batch_id, advertiser_id
+       user_agent, referer, body_base64, from_browser, token_valid, batch_id, advertiser_id, author, suppress_postbacks
      FROM postback_log
      WHERE click_pending = 1 AND verdict_code = 108 AND hit_time > now() - INTERVAL ${DAYS} DAY
        AND hit_id NOT IN (SELECT replayed_from FROM postback_log WHERE replayed_from != '' AND hit_time > now() - INTERVAL ${DAYS} DAY)
@@ -90,7 +92,13 @@ export async function replayLateClicks(deps: {
       replayedFrom: row.hit_id,
       tokenVerifiedBefore: row.token_valid === 1,
       ...(row.batch_id !== '' && {
-        batch: { batchId: row.batch_id, advertiserId: row.advertiser_id },
+        batch: {
+          batchId: row.batch_id,
+          advertiserId: row.advertiser_id,
+          kind: 'postbacks' as const,
+          author: row.author,
+          suppressPostbacks: row.suppress_postbacks === 1,
+        },
       }),
     };
     const outcome = await deps.ingestConversions(

@@ -4,7 +4,12 @@
  */
 import { snapshotOfAdvertiser } from '../../domain/catalogue.ts';
 import { createClickIdCodec } from '../../domain/click-id.ts';
-import { ENDPOINTS, type BatchOrigin, type ConversionHit } from '../../domain/hit.ts';
+import {
+  ENDPOINTS,
+  type BatchKind,
+  type BatchOrigin,
+  type ConversionHit,
+} from '../../domain/hit.ts';
 import { decodeCall } from '../../domain/judge/call.ts';
 import { traceCall, traceGate, type TracedCheck } from '../../domain/judge/judge.ts';
 import { lookupsOf, type ClickAnswer, type StoredClick } from '../../domain/judge/resolve.ts';
@@ -68,9 +73,22 @@ function hitOf(row: Row): ConversionHit {
   };
 }
 
+function kindOf(row: Row): BatchKind {
+  if (row['channel'] === 'replay') return 'replay';
+  if (row['channel'] !== 'manual') return 'postbacks';
+  return row['endpoint'] === 'manual' ? 'manual' : 'corrections';
+}
+
 function batchOf(row: Row): BatchOrigin | undefined {
   const batchId = textOf(row, 'batch_id');
-  return batchId === '' ? undefined : { batchId, advertiserId: Number(row['advertiser_id']) };
+  if (batchId === '') return undefined;
+  return {
+    batchId,
+    advertiserId: row['channel'] === 'batch' ? Number(row['advertiser_id']) : 0,
+    kind: kindOf(row),
+    author: textOf(row, 'author'),
+    suppressPostbacks: row['suppress_postbacks'] === 1,
+  };
 }
 
 /**
@@ -105,7 +123,10 @@ async function traceRow(
   const whole = await context.store.at(Number(row['catalogue_version']));
   const codec = createClickIdCodec(whole.state.click_id_keys);
   const batch = batchOf(row);
-  const snapshot = batch === undefined ? whole : snapshotOfAdvertiser(whole, batch.advertiserId);
+  const snapshot =
+    batch === undefined || batch.advertiserId === 0
+      ? whole
+      : snapshotOfAdvertiser(whole, batch.advertiserId);
   const origin = {
     replayedFrom: textOf(row, 'replayed_from'),
     tokenVerifiedBefore: row['token_valid'] === 1,

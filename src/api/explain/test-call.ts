@@ -2,7 +2,7 @@
 import { AppError, messageOf } from '../../domain/app-error.ts';
 import { createClickIdCodec } from '../../domain/click-id.ts';
 import { laneOf, type GateReply, type GateRequest } from '../../domain/gate-request.ts';
-import { ENDPOINTS, type ConversionHit } from '../../domain/hit.ts';
+import { CONVERSION_ENDPOINTS, type ConversionHit } from '../../domain/hit.ts';
 import { decodeCall } from '../../domain/judge/call.ts';
 import type { PostbackFields } from '../../domain/judge/fields.ts';
 import { settleCall, traceCall, traceGate, type Judged } from '../../domain/judge/judge.ts';
@@ -21,11 +21,11 @@ const NOBODYS: ReadonlySet<string> = new Set(['malformed', 'invalid_click_id', '
 
 function hitOf(url: URL, ip: string): ConversionHit {
   const name = url.pathname.replace(/^\/track\//, '');
-  const endpoint = ENDPOINTS.find((known) => known === name);
+  const endpoint = CONVERSION_ENDPOINTS.find((known) => known === name);
   return {
     hitId: createHitIds(Date.now)(),
     receivedAtMs: Date.now(),
-    endpoint: endpoint === undefined || endpoint === 'click' ? 'unknown' : endpoint,
+    endpoint: endpoint ?? 'unknown',
     method: 'GET',
     path: url.pathname,
     query: url.search.slice(1),

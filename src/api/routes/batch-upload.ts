@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { FILE_BYTES_MAX } from '../../batch/limits.ts';
 import { principalOf, queryParameters, type ApiContext } from '../context.ts';
+import { sendBatch, uploadOptions } from '../edge-batches.ts';
 import { forbidden, invalid, Problem } from '../problem.ts';
 
 const DOCUMENT = {
@@ -33,33 +34,20 @@ async function handOn(
   reply: FastifyReply,
   advertiserId: number,
 ): Promise<FastifyReply> {
-  const query = new URLSearchParams({ advertiser_id: String(advertiserId) });
-  if (queryParameters(request).get('dry_run')?.at(-1) === '1') query.set('dry_run', '1');
-  const key = request.headers['idempotency-key'];
-  const gone = new AbortController();
-  request.raw.once('aborted', () => gone.abort());
-  // The parser of this route's scope leaves the body a stream.
-  const body = Readable.toWeb(request.body as Readable);
-  let response: Response;
-  try {
-    response = await fetch(`${gate.edgeUrl}/track/batch?${query.toString()}`, {
-      method: 'POST',
-      headers: {
-        authorization: `Bearer ${gate.key}`,
-        ...(typeof key === 'string' && { 'idempotency-key': key }),
-      },
-      body,
-      duplex: 'half',
-      signal: gone.signal,
-    });
-  } catch {
-    throw new Problem(503, 'Service Unavailable', 'the tracking front does not answer: try again');
-  }
-  const answer: unknown = await response.json();
-  if (response.ok) return reply.status(response.status).send(answer);
-  const { error = 'refused', line } = answer as { error?: string; line?: number };
-  const where = line === undefined ? '' : ` (line ${line})`;
-  throw new Problem(response.status, 'Refused', `${error}${where}`);
+  const { signal, ...options } = uploadOptions(request);
+  const { status, receipt } = await sendBatch(
+    gate,
+    {
+      ...options,
+      kind: 'postbacks',
+      advertiserId,
+      author: principalOf(request).name,
+      // The parser of this route's scope leaves the body a stream.
+      body: Readable.toWeb(request.body as Readable) as ReadableStream,
+    },
+    signal,
+  );
+  return reply.status(status).send(receipt);
 }
 
 export function registerBatchUploadRoute(

@@ -1,6 +1,7 @@
 /** `/api/v1/batches/…`: how far a batch is, and the verdict of every line as JSON, NDJSON or CSV, streamed. */
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { BATCH_KINDS } from '../../domain/hit.ts';
 import {
   batchLines,
   batchStatus,
@@ -101,6 +102,8 @@ const STATUS_DOCUMENT: JsonSchema = {
           advertiser_id: COUNT,
           received_at: TEXT,
           uploaded_by: TEXT,
+          kind: { type: 'string', enum: [...BATCH_KINDS] },
+          author: TEXT,
           format: { type: 'string', enum: ['csv', 'ndjson', 'json'] },
           state: { type: 'string', enum: ['judging', 'done'] },
           lines: COUNT,

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { CONVERSION_STATUSES } from '../catalogue.ts';
 import { hintOfValue } from '../hints.ts';
-import type { BatchOrigin, Channel, ConversionHit } from '../hit.ts';
+import type { BatchKind, BatchOrigin, Channel, ConversionEndpoint, ConversionHit } from '../hit.ts';
 import { canonicalIp } from '../ip-rules.ts';
 import { mergeParameters, parseBody, parseQuery, type Parameters } from '../parameters.ts';
 import { isCurrency, isMoney } from '../values.ts';
@@ -38,6 +38,14 @@ export function hashToken(token: string): string {
   return `sha256:${createHash('sha256').update(token).digest('hex')}`;
 }
 
+const NOTES_MAX = 2_000;
+const RELEASE_WORDS = ['true', 'false', '1', '0'];
+
+/** Whether `release=` asks to free what a transaction claimed. */
+export function isRelease(value: string): boolean {
+  return value === 'true' || value === '1';
+}
+
 const VALUE_RULES: readonly {
   readonly names: readonly string[];
   readonly holds: (value: string) => boolean;
@@ -61,11 +69,47 @@ const VALUE_RULES: readonly {
   },
 ];
 
-/** The first value that is not what it must be, with its parameter's name. */
+/** Parameters of those who correct: to any other call they mean nothing, whatever they hold. */
+const CORRECTION_RULES: typeof VALUE_RULES = [
+  {
+    names: ['release'],
+    holds: (value) => RELEASE_WORDS.includes(value),
+    rule: 'true or false',
+  },
+  {
+    names: ['notes'],
+    holds: (value) => value.length <= NOTES_MAX,
+    rule: `a text of at most ${NOTES_MAX} characters`,
+  },
+];
+
+/** Whether calls of an endpoint may carry notes. */
+export function takesNotes(endpoint: ConversionEndpoint): boolean {
+  return endpoint === 'conv-change' || endpoint === 'conv-addchange' || endpoint === 'manual';
+}
+
+type NamedFault = Malformed & { readonly name: string };
+
+/** The first value of a call that is not what it must be, with its parameter's name. */
 export function malformedValue(
+  endpoint: ConversionEndpoint,
   parameters: Parameters,
-): (Malformed & { readonly name: string }) | undefined {
-  for (const { names, holds, rule } of VALUE_RULES) {
+): NamedFault | undefined {
+  const fault = faultByRules(VALUE_RULES, parameters);
+  if (fault !== undefined || !takesNotes(endpoint)) return fault;
+  return faultByRules(CORRECTION_RULES, parameters) ?? releaseFault(parameters);
+}
+
+function releaseFault(parameters: Parameters): NamedFault | undefined {
+  const status = parameters.get('conv_status') ?? '';
+  if (!isRelease(parameters.get('release') ?? '') || status === '' || status === 'rejected')
+    return undefined;
+  const detail = `release goes with conv_status=rejected or alone: a conversion that is ${status} counts`;
+  return { name: 'release', detail, hint: '' };
+}
+
+function faultByRules(rules: typeof VALUE_RULES, parameters: Parameters): NamedFault | undefined {
+  for (const { names, holds, rule } of rules) {
     for (const name of names) {
       const value = parameters.get(name) ?? '';
       if (value === '' || holds(value)) continue;
@@ -108,8 +152,16 @@ function malformedOf(
     const hint = 'Send the parameters in the query, as a form, or as a JSON object.';
     return { detail: body.reason, hint };
   }
-  return malformedValue(parameters);
+  return malformedValue(hit.endpoint, parameters);
 }
+
+/** What someone of the network did by hand is `manual`, one by one or by file. */
+const BATCH_CHANNELS: Readonly<Record<BatchKind, Channel>> = {
+  postbacks: 'batch',
+  corrections: 'manual',
+  manual: 'manual',
+  replay: 'replay',
+};
 
 function channelFrom(
   hit: ConversionHit,
@@ -118,7 +170,8 @@ function channelFrom(
   batch: BatchOrigin | undefined,
 ): Channel {
   if (replay !== undefined) return 'replay';
-  return batch === undefined ? channelOf(hit, parameters) : 'batch';
+  if (batch === undefined) return channelOf(hit, parameters);
+  return BATCH_CHANNELS[batch.kind];
 }
 
 /** Decodes a hit; never throws for anything a client can send. */

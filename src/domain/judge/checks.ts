@@ -47,6 +47,7 @@ const notForChanges = (item: Case): string | undefined =>
 
 function needsClick(item: Case): string | undefined {
   if (item.call.hit.endpoint === 'promo') return 'a promo code needs no click';
+  if (item.call.hit.endpoint === 'manual') return 'entered by hand, without a click';
   const byId =
     item.call.hit.endpoint === 'conv-change' && parameterOf(item.call, 'transaction_id') !== '';
   return byId || item.transaction !== undefined ? 'the transaction is named by its id' : undefined;
@@ -74,7 +75,8 @@ function judgeNamedIds(item: Case): Failure | undefined {
 
 /** To a batch, other advertisers' offers do not exist: nothing of their clicks may show in its rows. */
 function judgeBatchClick({ call, reference, snapshot }: Case): Failure | undefined {
-  if (call.batch === undefined || reference.opened === undefined) return undefined;
+  if (call.batch === undefined || call.batch.advertiserId === 0) return undefined;
+  if (reference.opened === undefined) return undefined;
   if (snapshot.offer(reference.opened.offerId) !== undefined) return undefined;
   return fail(
     'offer_not_found',
@@ -390,7 +392,7 @@ export const CHECKS: readonly Check[] = [
     name: 'caller address',
     skipped: (item) =>
       item.call.batch !== undefined
-        ? "the advertiser's API key brought it, from wherever"
+        ? 'an API key or a signed-in user brought it, from wherever'
         : fromBrowser(item)
           ? 'a browser called; only servers are checked'
           : undefined,
@@ -400,7 +402,10 @@ export const CHECKS: readonly Check[] = [
   {
     name: 'affiliate exists and is active',
     skipped: notForChanges,
-    judge: ({ snapshot, affiliateId }) => judgeAffiliate(snapshot, affiliateId),
+    judge: ({ snapshot, affiliateId, call }) =>
+      call.hit.endpoint === 'manual'
+        ? judgeAffiliate(snapshot, affiliateId, parameterOf(call, 'affiliate_id'))
+        : judgeAffiliate(snapshot, affiliateId),
     evidence: ({ affiliateId }) => `affiliate ${affiliateId} is active`,
   },
   {
@@ -424,6 +429,6 @@ export const CHECKS: readonly Check[] = [
             hintOfValue('transaction_id', parameterOf(call, 'transaction_id')),
           )
         : undefined,
-    evidence: ({ transaction }) => `transaction ${transaction?.transaction_id}`,
+    evidence: ({ transaction }) => `transaction ${transaction?.conversion.transactionId}`,
   },
 ];

@@ -5,7 +5,7 @@ import type { IpStorage } from '../ip-storage.ts';
 import { blankToken, blankTokenOfBase64 } from '../parameters.ts';
 import { isCurrency, isMoney } from '../values.ts';
 import { verdictOf, type VerdictSlug } from '../verdicts.ts';
-import { parameterOf, type Call } from './call.ts';
+import { isRelease, parameterOf, takesNotes, type Call } from './call.ts';
 import { hasValidToken } from './checks.ts';
 import type { Case } from './resolve.ts';
 
@@ -58,6 +58,8 @@ export interface PostbackFields {
   readonly from_browser: 0 | 1;
   readonly content_type: string;
   readonly cookies: string;
+  readonly notes: string;
+  readonly released: 0 | 1;
 }
 
 const NUMBERS = [1, 2, 3, 4, 5] as const;
@@ -66,6 +68,7 @@ const ONLY_WITH_TOKEN = ['payout', 'revenue', 'conv_status'] as const;
 /** The address that Unique IP compares, uncut; '' when the check is skipped. */
 function visitorIpOf({ call, storedClick, reference }: Case): string {
   const { hit } = call;
+  if (hit.endpoint === 'manual') return canonicalIp(parameterOf(call, 'ip')) ?? '';
   if (hit.endpoint === 'promo') {
     return canonicalIp(parameterOf(call, 'ip')) ?? (hit.fromBrowser ? hit.ip : '');
   }
@@ -78,9 +81,20 @@ export function uniqueIpKeyOf(item: Case): string {
   return uniqueIpOf(visitorIpOf(item));
 }
 
+/** The call asks to free what the transaction that it names claimed, and may. */
+export function wantsRelease(item: Case): boolean {
+  const asked = isRelease(parameterOf(item.call, 'release'));
+  return asked && item.isChange && item.transaction !== undefined && hasValidToken(item);
+}
+
 /** What was sent and does not count, in words; '' when everything counts. */
-function ignoredParameters(item: Case): string {
-  if (hasValidToken(item)) return '';
+export function ignoredParameters(item: Case): string {
+  if (hasValidToken(item)) {
+    const asked = item.isChange && isRelease(parameterOf(item.call, 'release'));
+    return asked && !wantsRelease(item)
+      ? 'release ignored: it goes with a change that names its transaction_id'
+      : '';
+  }
   const ignored = ONLY_WITH_TOKEN.filter((name) => parameterOf(item.call, name) !== '');
   return ignored.length === 0
     ? ''
@@ -125,10 +139,11 @@ export interface Ending {
   readonly kind: PostbackFields['row_kind'];
   readonly transactionId: string;
   readonly slug: VerdictSlug;
-  /** Undefined: what was sent and does not count. */
-  readonly detail: string | undefined;
+  readonly detail: string;
   readonly hint: string;
   readonly blocking: string;
+  /** It frees what the transaction claimed. */
+  readonly released: boolean;
 }
 
 const MONEY_OUTCOME = { conversion: true, change: false, invalid: false } as const;
@@ -168,7 +183,7 @@ export function fieldsOf(item: Case, ending: Ending): PostbackFields {
     endpoint: hit.endpoint,
     channel: call.channel,
     transaction_id: ending.transactionId,
-    click_id: transaction?.click_id ?? reference.id.slice(0, 200),
+    click_id: transaction?.conversion.clickId ?? reference.id.slice(0, 200),
     click_time_ms: storedClick?.click_time_ms ?? reference.opened?.ms ?? null,
     offer_id: offer?.id ?? (batch === undefined ? reference.opened?.offerId : 0) ?? 0,
     goal_id: item.goal?.id ?? item.requestGoal?.id ?? 0,
@@ -177,7 +192,7 @@ export function fieldsOf(item: Case, ending: Ending): PostbackFields {
     verdict_code: verdict.code,
     verdict: verdict.slug,
     title: verdict.title,
-    detail: ending.detail ?? ignoredParameters(item),
+    detail: ending.detail,
     hint: ending.hint,
     blocking_transaction_id: ending.blocking,
     click_pending: item.click === 'pending' ? 1 : 0,
@@ -209,6 +224,8 @@ export function fieldsOf(item: Case, ending: Ending): PostbackFields {
     from_browser: hit.fromBrowser ? 1 : 0,
     content_type: hit.contentType,
     cookies: hit.cookies,
+    notes: takesNotes(hit.endpoint) && hasValidToken(item) ? parameterOf(call, 'notes') : '',
+    released: ending.released ? 1 : 0,
   };
 }
 
@@ -289,6 +306,8 @@ export function bareFields(call: Call, reason: string): PostbackFields {
     aff_click_id: '',
     source: '',
     visitor_ip: '',
+    notes: '',
+    released: 0,
   };
 }
 

@@ -7,7 +7,14 @@ import { laneOf } from '../gate-request.ts';
 import { bucketOf, formatInZone } from '../time-buckets.ts';
 import type { VerdictSlug } from '../verdicts.ts';
 import { CHECKS } from './checks.ts';
-import { fieldsOf, uniqueIpKeyOf, type PostbackFields } from './fields.ts';
+import { parameterOf } from './call.ts';
+import {
+  fieldsOf,
+  ignoredParameters,
+  uniqueIpKeyOf,
+  wantsRelease,
+  type PostbackFields,
+} from './fields.ts';
 import { resolveCall, type Case, type ResolveInput } from './resolve.ts';
 
 export type Judged =
@@ -40,6 +47,7 @@ function invalidFields(item: Case, rejection: Rejection): PostbackFields {
     detail: rejection.detail,
     hint: rejection.hint ?? '',
     blocking: rejection.blocking ?? '',
+    released: false,
   });
 }
 
@@ -73,8 +81,9 @@ function gateRequestOf(item: Case): GateRequest | undefined {
       timezone: offer.timezone,
     },
     mode: modeOf(item),
-    targetTransactionId: transaction?.transaction_id ?? '',
-    targetInBlock: transaction?.in_block === true,
+    targetTransactionId: transaction?.conversion.transactionId ?? '',
+    targetInBlock: transaction?.inBlock === true,
+    release: wantsRelease(item) ? transaction?.conversion : undefined,
   };
 }
 
@@ -160,19 +169,32 @@ function rejectionOf(
   };
 }
 
+/** What a change says of a release: that it was one, that there was nothing left to free, or what that means now. */
+function releaseDetail(item: Case, released: 'no' | 'now' | 'before'): string {
+  if (released === 'now') return 'released: what the transaction claimed is free again';
+  if (released === 'no') return '';
+  if (wantsRelease(item)) return 'released before: there is nothing left to free';
+  const status = parameterOf(item.call, 'conv_status');
+  return status === '' || status === 'rejected'
+    ? ''
+    : `the transaction was released before: ${status} again, it counts in no cap and holds no click, order id, track id or address`;
+}
+
 /** The row of a candidate, once the gate has answered. */
 export function settleCall(item: Case, request: GateRequest, reply: GateReply): PostbackFields {
   if (reply.kind !== 'accepted' && reply.kind !== 'changed') {
     return invalidFields(item, rejectionOf(request, reply));
   }
   const created = reply.kind === 'accepted';
+  const released = created ? 'no' : reply.released;
   return fieldsOf(item, {
     kind: created ? 'conversion' : 'change',
     transactionId: created ? request.hitId : reply.transactionId,
     slug: 'accepted',
-    detail: undefined,
+    detail: [ignoredParameters(item), releaseDetail(item, released)].filter(Boolean).join('; '),
     hint: '',
     blocking: '',
+    released: released === 'now',
   });
 }
 
@@ -191,7 +213,10 @@ function gateCheckSkipped(request: GateRequest, slug: VerdictSlug): string | und
   const { rules } = request;
   if (slug === 'transaction_not_found')
     return request.mode === 'change' ? undefined : 'the call creates a transaction';
-  if (request.mode === 'change') return 'changes claim nothing';
+  if (request.mode === 'change')
+    return request.release === undefined
+      ? 'changes claim nothing'
+      : 'a release claims nothing: it frees what the transaction claimed';
   switch (slug) {
     case 'multiple_conversions':
       if (request.clickId === '') return 'no click';

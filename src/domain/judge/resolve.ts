@@ -4,6 +4,8 @@
  */
 import type { Advertiser, CatalogueSnapshot, Goal, Offer, PromoCode } from '../catalogue.ts';
 import type { ClickIdCodec, OpenedClickId } from '../click-id.ts';
+import type { AcceptedConversion } from '../gate-request.ts';
+import type { Endpoint } from '../hit.ts';
 import { parseId } from '../values.ts';
 import { parameterOf, type Call } from './call.ts';
 
@@ -23,13 +25,9 @@ export interface StoredClick {
 
 /** A transaction as created; its current state does not matter to a verdict. */
 export interface StoredTransaction {
-  readonly transaction_id: string;
-  readonly offer_id: number;
-  readonly goal_id: number;
-  readonly affiliate_id: number;
-  readonly click_id: string;
+  readonly conversion: AcceptedConversion;
   /** Another call of the same chunk, not judged yet. */
-  readonly in_block?: boolean;
+  readonly inBlock?: boolean;
 }
 
 /**
@@ -80,6 +78,7 @@ export interface Case extends ResolveInput {
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const WITHOUT_CLICK: readonly Endpoint[] = ['promo', 'manual', 'unknown'];
 const NO_CLICK: ClickReference = { from: 'parameter', id: '', opened: undefined };
 
 function isChange(call: Call): boolean {
@@ -118,7 +117,7 @@ function newestGenuine(cookies: ReadonlyMap<number, string>, codec: ClickIdCodec
 }
 
 function referenceOf(call: Call, snapshot: CatalogueSnapshot, codec: ClickIdCodec): ClickReference {
-  if (call.hit.endpoint === 'promo' || call.hit.endpoint === 'unknown') return NO_CLICK;
+  if (WITHOUT_CLICK.includes(call.hit.endpoint)) return NO_CLICK;
   const sent = parameterOf(call, 'click_id');
   if (call.hit.endpoint !== 'goal' || sent !== '') {
     return { from: 'parameter', id: sent, opened: codec.open(sent) };
@@ -160,7 +159,7 @@ function goalOf(
   offerId: number,
   transaction: StoredTransaction | undefined,
 ): Goal | undefined {
-  if (transaction !== undefined) return snapshot.goal(transaction.goal_id);
+  if (transaction !== undefined) return snapshot.goal(transaction.conversion.goalId);
   const idText = parameterOf(call, 'goal_id');
   if (idText !== '') return snapshot.goal(parseId(idText));
   const alias = parameterOf(call, 'goal_alias');
@@ -174,7 +173,12 @@ function visibleTransaction({
   transaction,
 }: ResolveInput): StoredTransaction | undefined {
   if (transaction === undefined || call.batch === undefined) return transaction;
-  return snapshot.offer(transaction.offer_id) === undefined ? undefined : transaction;
+  return snapshot.offer(transaction.conversion.offerId) === undefined ? undefined : transaction;
+}
+
+/** Whom a conversion entered by hand is for. */
+function namedAffiliate(call: Call): number | undefined {
+  return call.hit.endpoint === 'manual' ? parseId(parameterOf(call, 'affiliate_id')) : undefined;
 }
 
 /** Puts a call together with what it refers to. Pure; O(1) but for the promo entries of one code. */
@@ -190,7 +194,7 @@ export function resolveCall(input: ResolveInput): Case {
   const requestOffer = snapshot.offer(parseId(parameterOf(call, 'offer_id')));
   const offerId =
     promo?.offer_id ??
-    transaction?.offer_id ??
+    transaction?.conversion.offerId ??
     storedClick?.offer_id ??
     requestOffer?.id ??
     requestGoal?.offer_id ??
@@ -213,6 +217,11 @@ export function resolveCall(input: ResolveInput): Case {
     offer,
     goal: goalOf(call, snapshot, offerId, transaction),
     advertiser: offer && snapshot.advertiser(offer.advertiser_id),
-    affiliateId: promo?.affiliate_id ?? transaction?.affiliate_id ?? storedClick?.affiliate_id ?? 0,
+    affiliateId:
+      namedAffiliate(call) ??
+      promo?.affiliate_id ??
+      transaction?.conversion.affiliateId ??
+      storedClick?.affiliate_id ??
+      0,
   };
 }

@@ -84,11 +84,17 @@ function draftOf(base: Base): Draft {
     transaction:
       base === 'change'
         ? {
-            transaction_id: TRANSACTION_ID,
-            offer_id: 16,
-            goal_id: 12,
-            affiliate_id: 1,
-            click_id: CLICK_ID,
+            conversion: {
+              transactionId: TRANSACTION_ID,
+              hitTimeMs: NOW - DAY_MS,
+              offerId: 16,
+              goalId: 12,
+              affiliateId: 1,
+              clickId: CLICK_ID,
+              orderId: 'o1',
+              trackId: '',
+              uniqueIp: '',
+            },
           }
         : undefined,
     offer: offer(),
@@ -375,7 +381,9 @@ describe("the gate's answer", () => {
     draft.parameters['payout'] = '2.5';
     const { request, settle } = candidate(draft);
     expect(request.mode).toBe('change');
-    expect(settle({ kind: 'changed', transactionId: TRANSACTION_ID })).toMatchObject({
+    expect(
+      settle({ kind: 'changed', transactionId: TRANSACTION_ID, released: 'no' }),
+    ).toMatchObject({
       row_kind: 'change',
       transaction_id: TRANSACTION_ID,
       payout: '2.5',
