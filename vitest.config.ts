@@ -39,7 +39,7 @@ export default defineConfig({
         test: {
           name: 'fault',
           include: ['test/fault/**/*.test.ts'],
-          testTimeout: 300_000,
+          testTimeout: 1_200_000,
           hookTimeout: 180_000,
           fileParallelism: false,
         },

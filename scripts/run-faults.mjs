@@ -36,10 +36,13 @@ function run(filters, env) {
   return status === 0;
 }
 
-const long =
-  minutes === 0
-    ? {}
-    : { SLUICE_FAULT_OUTAGE_S: minutes >= 20 ? '60' : '30', SLUICE_FAULT_RATE: '200' };
+const HALF = { SLUICE_FAULT_OUTAGE_S: '30' };
+const WHOLE = {
+  SLUICE_FAULT_OUTAGE_S: '60',
+  SLUICE_FAULT_CLICKHOUSE_S: '300',
+  SLUICE_FAULT_RATE: '1000',
+};
+const long = minutes === 0 ? {} : minutes < 20 ? HALF : WHOLE;
 let failed = run([], { ...long, SLUICE_FAULT_SEED: String(seed) }) ? 0 : 1;
 let rounds = 1;
 while (Date.now() - began < minutes * 60_000) {
