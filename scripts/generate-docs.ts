@@ -57,6 +57,15 @@ const OWN: Readonly<Record<string, Column>> = {
   profit: { type: 'Decimal(38, 4)', comment: 'revenue - payout' },
 };
 
+/** Columns that mean another thing in one view. */
+const OF_VIEW: Readonly<Record<string, Column>> = {
+  'transactions.released': {
+    type: 'UInt8',
+    comment: '1: a change freed what it claimed: it counts in no cap and holds nothing',
+  },
+  'invalid_traffic.released': { type: 'UInt8', comment: 'Always 0' },
+};
+
 /** Output columns of a view: the names at the outermost SELECT, four spaces deep. */
 function viewColumns(sql: string): string[] {
   const body = sql.slice(sql.indexOf('\nSELECT\n') + 8);
@@ -87,7 +96,7 @@ export function sqlDocument(): string {
     const purpose = /^-- (.*)$/m.exec(sql)?.[1] ?? '';
     const base = view.includes('clicks') ? clicks : postbacks;
     const rows = viewColumns(sql).map((name) => {
-      const column = (view === 'statistics_hourly' ? OWN[name] : undefined) ??
+      const column = (view === 'statistics_hourly' ? OWN[name] : OF_VIEW[`${view}.${name}`]) ??
         base.get(name) ??
         OWN[name] ?? { type: '', comment: '' };
       return `| \`${name}\` | ${column.type.replaceAll('|', '\\|')} | ${column.comment} |`;

@@ -134,6 +134,7 @@ function managerPages(): string[] {
     '/api-keys',
     '/account',
     '/batches',
+    '/corrections',
     '/debugger/live',
     '/debugger/test',
     '/debugger/judge',

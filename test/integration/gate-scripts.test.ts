@@ -224,6 +224,39 @@ describe('the typed functions map every reply', () => {
     expect(await judge('4')).toEqual({ kind: 'ok', answers: [[101, 't1']] });
   });
 
+  test('of releases: a slot is free when nobody holds it, and a released holder is not named', async () => {
+    const second = { ...accepted, transactionId: 't5' };
+    const events = [accepted, second].map((conversion) => ({ conversion, releasedBy: '' }));
+    const releaseOf = (conversion: typeof accepted, releasedBy: string) => ({
+      conversion,
+      releasedBy,
+    });
+    let position = 3;
+    await server.redis.hset(meta, 'applied', String(position));
+    const applied = async (list: Parameters<typeof encodeEvents>[0]): Promise<unknown> => {
+      const { keys: names, args } = encodeEvents(list, () => rules, keys, LANE);
+      const [from, to] = [String(position), String(++position)];
+      await scripts.applyScript.run(server.redis, names, [from, to, '{}', '', ...args]);
+      return server.redis.hget(clicks, 'c1');
+    };
+    const judged = async (): Promise<unknown> => {
+      const reply = await judge(String(position));
+      return reply.kind === 'ok' ? reply.answers[0] : reply;
+    };
+    expect(await applied(events)).toBe('t1|t5|2');
+    expect(await judged()).toEqual([101, 't1']);
+    expect(await applied([releaseOf(accepted, 'r1')])).toBe('|t5|1');
+    expect(await judged()).toEqual([101, '']);
+    expect(await applied([releaseOf(second, 'r2')])).toBe('|t5|0');
+    expect(await judged()).toBe(0);
+    expect(await applied(events.slice(1))).toBe('t5');
+    expect(await server.redis.hgetall(keys.lane.released(LANE, 12))).toEqual({
+      t1: 'r1',
+      t5: 'r2',
+    });
+    expect(await server.redis.hget(keys.lane.caps(LANE, 12), 'g:ever')).toBe('1|t5');
+  });
+
   test('judging writes nothing', async () => {
     await server.redis.hset(meta, 'applied', '0');
     expect(await judge('0', '{"16":"UTC|off"}')).toMatchObject({ kind: 'ok' });

@@ -5,6 +5,7 @@ import { ApiKeysPage } from './access/api-keys-page.tsx';
 import { UsersPage } from './access/users-page.tsx';
 import { SessionProvider, useSessionQuery } from './api/session.tsx';
 import { BatchPage } from './batches/batch-page.tsx';
+import { CorrectionsPage } from './corrections/corrections-page.tsx';
 import { DashboardPage } from './dashboard/dashboard-page.tsx';
 import { DebuggerPage } from './debugger/debugger-page.tsx';
 import { ExplainPage } from './explain/explain-drawer.tsx';
@@ -37,6 +38,9 @@ export function App() {
           </Route>
           <Route path="/batches">
             <BatchPage />
+          </Route>
+          <Route path="/corrections">
+            <CorrectionsPage />
           </Route>
           <Route path="/assets/tracking-link">
             <AssetsPage />

@@ -44,8 +44,9 @@ export async function send(
   path: string,
   body?: unknown,
   signal?: AbortSignal,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<Response> {
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string> = { ...more };
   if (body !== undefined) headers['content-type'] = 'application/json';
   if (method !== 'GET') headers['x-csrf-token'] = csrfToken;
   let response: Response;
@@ -71,8 +72,9 @@ export async function call<T>(
   path: string,
   body?: unknown,
   signal?: AbortSignal,
+  headers?: Readonly<Record<string, string>>,
 ): Promise<T> {
-  const response = await send(method, path, body, signal);
+  const response = await send(method, path, body, signal, headers);
   return (response.status === 204 ? undefined : await response.json()) as T;
 }
 

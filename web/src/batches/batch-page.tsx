@@ -3,39 +3,13 @@ import { useState } from 'react';
 import { messageOf } from '../api/client.ts';
 import { useCatalogue } from '../api/catalogue.ts';
 import { useSession } from '../api/session.tsx';
-import { formatNumber, formatPercent } from '../format.ts';
+import { formatPercent } from '../format.ts';
 import { PageHead } from '../ui/bits.tsx';
 import { Field, Toggle } from '../ui/field.tsx';
 import { ChoiceField } from '../ui/inputs.tsx';
 import { BatchProgress } from './batch-progress.tsx';
+import { ReceiptCard } from './receipt-card.tsx';
 import { uploadBatch, type Receipt } from './upload.ts';
-
-function ReceiptCard({ receipt }: { receipt: Receipt }) {
-  return (
-    <section className="card" aria-label="Receipt">
-      <p>
-        <strong>{formatNumber(receipt.lines)}</strong> lines read,{' '}
-        <strong>{formatNumber(receipt.rejected_lines)}</strong> of them can’t count.
-        {receipt.batch_id === undefined && ' Only checked: nothing was stored.'}
-      </p>
-      {receipt.ignored_columns.length > 0 && (
-        <p className="callout">
-          Columns that are no parameters were left out: {receipt.ignored_columns.join(', ')}
-        </p>
-      )}
-      {receipt.rejected.length > 0 && (
-        <ul aria-label="Lines that can’t count">
-          {receipt.rejected.map(({ line, column, error }) => (
-            <li key={`${line} ${column ?? ''} ${error}`}>
-              Line {line}
-              {column !== undefined && column !== '' && `, ${column}`}: {error}
-            </li>
-          ))}
-        </ul>
-      )}
-    </section>
-  );
-}
 
 export function BatchPage() {
   const { user } = useSession();
@@ -57,7 +31,7 @@ export function BatchPage() {
     if (user.role === 'manager') query.set('advertiser_id', advertiserId);
     if (onlyCheck) query.set('dry_run', '1');
     try {
-      setReceipt(await uploadBatch(file, query, setProgress));
+      setReceipt(await uploadBatch('/batches', file, query, setProgress));
     } catch (problem) {
       setError(messageOf(problem));
     }

@@ -22,13 +22,14 @@ function keyOf(file: File): string {
 }
 
 export function uploadBatch(
+  path: string,
   file: File,
   query: URLSearchParams,
   onProgress: (share: number) => void,
 ): Promise<Receipt> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open('POST', `/api/v1/batches?${query.toString()}`);
+    request.open('POST', `/api/v1${path}?${query.toString()}`);
     request.responseType = 'json';
     const headers = { ...csrfHeaders(), 'content-type': 'application/octet-stream' };
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);

@@ -9,6 +9,20 @@ import { Checks, VerdictCard } from './verdict-card.tsx';
 
 const timeOf = (row: Row, column: string): number => parseTime(textOf(row[column]));
 
+const CHANGED = ['conv_status', 'payout', 'revenue', 'amount', 'currency', 'notes'] as const;
+
+/** Who changed what from what; `conv_status` is the status to everyone. */
+function describeEvent(event: Row): string {
+  const changes = CHANGED.filter((name) => textOf(event[name]) !== '').map((name) => {
+    const before = textOf(event[`previous_${name}`]) || 'nothing';
+    return `${name === 'conv_status' ? 'status' : name} ${before} → ${textOf(event[name])}`;
+  });
+  if (event['released'] === 1) changes.push('released what it held');
+  const who = textOf(event['author']);
+  const what = changes.length === 0 ? 'nothing changed' : changes.join(', ');
+  return who === '' ? what : `${what}, by ${who}`;
+}
+
 function Timeline({ call, zone }: { call: ExplainedCall; zone: string }) {
   const { click, row } = call;
   const calledMs = timeOf(row, 'hit_time');
@@ -34,7 +48,7 @@ function Timeline({ call, zone }: { call: ExplainedCall; zone: string }) {
       {call.events.map((event) => (
         <li key={textOf(event['hit_id'])}>
           <time>{formatTime(timeOf(event, 'hit_time'), zone)}</time>
-          status {textOf(event['previous_conv_status'])} → {textOf(event['conv_status'])}
+          {describeEvent(event)}
         </li>
       ))}
     </ol>

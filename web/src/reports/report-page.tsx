@@ -2,6 +2,7 @@
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useSession } from '../api/session.tsx';
+import { ChangeDialog } from '../corrections/change-dialog.tsx';
 import { ExplainDrawer } from '../explain/explain-drawer.tsx';
 import { PageHead } from '../ui/bits.tsx';
 import { Empty } from '../ui/states.tsx';
@@ -28,6 +29,7 @@ export function ReportPage({ report }: { report: string }) {
   const { user } = useSession();
   const [state, setState] = useReportState();
   const [why, setWhy] = useState('');
+  const [changed, setChanged] = useState('');
   const client = useQueryClient();
   const title = REPORT_TITLES[report] ?? report;
   if (!mayRead(report, user.role)) return <Empty title="This report is not for your role" />;
@@ -78,7 +80,9 @@ export function ReportPage({ report }: { report: string }) {
         linked={user.role !== 'affiliate'}
         onSort={(sort) => setState({ ...state, sort })}
         onWhy={user.role === 'affiliate' ? undefined : setWhy}
+        onChange={report === 'transactions' && user.role !== 'affiliate' ? setChanged : undefined}
       />
+      {changed !== '' && <ChangeDialog transactionId={changed} onClose={() => setChanged('')} />}
       {why !== '' && <ExplainDrawer hitId={why} zone={state.tz} onClose={() => setWhy('')} />}
     </>
   );

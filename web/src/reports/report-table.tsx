@@ -86,8 +86,10 @@ export function ReportTable(props: {
   onSort: (sort: string) => void;
   /** Absent: this user may not ask why. */
   onWhy?: ((hitId: string) => void) | undefined;
+  /** Absent: the rows are no transactions. Who may not ask why may not change either. */
+  onChange?: ((transactionId: string) => void) | undefined;
 }) {
-  const { report, columns, zone, linked, onWhy } = props;
+  const { report, columns, zone, linked, onWhy, onChange } = props;
   const query = useReportRows(report, props.search);
   const nameOf = useNames();
   const sort = props.sort === '' ? '-hit_time' : props.sort;
@@ -108,7 +110,7 @@ export function ReportTable(props: {
                 <tr>
                   {onWhy !== undefined && (
                     <th scope="col">
-                      <span className="visually-hidden">Explanation</span>
+                      <span className="visually-hidden">Actions</span>
                     </th>
                   )}
                   {columns.map((column) => (
@@ -133,6 +135,15 @@ export function ReportTable(props: {
                         >
                           Why?
                         </button>
+                        {onChange !== undefined && (
+                          <button
+                            type="button"
+                            className="button small"
+                            onClick={() => onChange(textOf(row['hit_id']))}
+                          >
+                            Change
+                          </button>
+                        )}
                       </td>
                     )}
                     {columns.map((column) => (

@@ -25,6 +25,7 @@ const BY_ROLE: Readonly<Record<User['role'], readonly NavigationGroup[]>> = {
         ['/', 'Dashboard'],
         ['/debugger', 'Debugger'],
         ['/batches', 'Batch upload'],
+        ['/corrections', 'Corrections'],
       ],
     },
     { title: 'Reports', items: REPORTS },
@@ -59,6 +60,7 @@ const BY_ROLE: Readonly<Record<User['role'], readonly NavigationGroup[]>> = {
       items: [
         ['/assets/tracking-link', 'Tracking Link'],
         ['/batches', 'Batch upload'],
+        ['/corrections', 'Corrections'],
       ],
     },
     { title: 'Reports', items: REPORTS },
