@@ -78,7 +78,7 @@ const CONVERSION: readonly [string, ColumnType][] = [
   ...numbered('adv_param'),
   ...strings('aff_click_id', 'source', 'endpoint'),
   ['channel', 'Enum'],
-  ...strings('replayed_from', 'visitor_ip'),
+  ...strings('replayed_from', 'replayed_as', 'visitor_ip'),
   ...CLIENT,
   ...CHUNK,
   ...strings('method', 'path', 'query', 'body', 'content_type', 'cookies'),

@@ -194,6 +194,40 @@ test('what stays invalid says so and may be replayed again after the next fix', 
   ]);
 });
 
+test('rows of rejected calls name the replay that counts, else the newest, also to who sees them in SQL', async () => {
+  const [call] = await storeBroken(2);
+  const id = call?.hitId ?? '';
+  const replayedAs = () =>
+    clickhouse.query<{ hit_id: string; replayed_as: string }>(
+      'SELECT hit_id, replayed_as FROM postbacks ORDER BY hit_time, chunk_id',
+    );
+  for (const [state, batchId] of [
+    [BROKEN, 'a'],
+    [BROKEN, 'b'],
+  ] as const)
+    await worker(state).ingest(replayChunk([id], batchId));
+  const hitOf = async (batchId: string): Promise<string> =>
+    (await rows(`batch_id = '${batchId}'`))[0]?.hit_id ?? '';
+  const [a, b] = [await hitOf('a'), await hitOf('b')];
+  expect((await replayedAs()).filter((row) => [id, a, b].includes(row.hit_id))).toEqual(
+    expect.arrayContaining([
+      { hit_id: id, replayed_as: b },
+      { hit_id: a, replayed_as: b },
+      { hit_id: b, replayed_as: '' },
+    ]),
+  );
+  await worker(FIXED).ingest(replayChunk([id], 'c'));
+  await worker(FIXED).ingest(replayChunk([id], 'd'));
+  const c = await hitOf('c');
+  const [invalid] = await clickhouse.query<{ named: string[]; unnamed: number }>(
+    `SELECT groupUniqArrayIf(replayed_as, replayed_as != '') AS named, countIf(replayed_as = '') AS unnamed FROM invalid_traffic`,
+  );
+  expect(invalid).toEqual({ named: [c], unnamed: 1 });
+  expect(
+    await clickhouse.query(`SELECT hit_id, replayed_from, replayed_as FROM transactions`),
+  ).toEqual([{ hit_id: c, replayed_from: id, replayed_as: '' }]);
+});
+
 test('ten replays of the same calls by four workers at once, delivered twice, with Redis emptied meanwhile, count each once', async () => {
   const calls = await storeBroken(80);
   const ids = calls.map(({ hitId }) => hitId);
