@@ -311,6 +311,29 @@ it('a kill at any moment of chunking or judging, with two replays under way: eve
   }
 }, 540_000);
 
+it('sluice replay previews, wants a yes, replays and prints what became of the calls', async () => {
+  await sendBroken('cli', 7);
+  const args = ['replay', '--verdict', 'goal_not_found', '--offer', '16', '--from', '2026-01-01'];
+  const wrong = await sluice.run([...args, '--preview']);
+  expect(wrong).toMatch(/Goal Not Found → Goal Not Found/);
+  expect(wrong).toContain('offer 16 has no goal with the alias cli');
+  const goalId = await addGoal('cli', { caps: { total: 5 } });
+  const preview = await sluice.run([...args, '--preview']);
+  expect(preview).toMatch(/ 5 {2}Goal Not Found → Accepted/);
+  expect(preview).toMatch(/ 2 {2}Goal Not Found → Goal cap is reached/);
+  // Nobody is there to be asked.
+  expect(await sluice.run(args, 2)).toContain('add --yes');
+  expect(await transactionsOf(goalId)).toMatchObject({ n: 0 });
+  const done = await sluice.run([...args, '--yes', '--suppress-postbacks']);
+  expect(done).toMatch(/ 5 {2}Accepted/);
+  expect(done).toMatch(/ 2 {2}Goal cap is reached/);
+  expect(await transactionsOf(goalId)).toMatchObject({ n: 5, orders: 5 });
+  expect(await sluice.run(['replay', '--offer', '999999', '--yes'])).toContain('0 rejected calls');
+  expect(await sluice.run(['replay'], 2)).toContain('say which calls');
+  expect(await sluice.run(['replay', '--offer', 'x'], 2)).toContain('offer_id');
+  expect(await sluice.run(['replay', '--help'])).toContain('--suppress-postbacks');
+}, 120_000);
+
 it('is for managers, and says what is wrong with a request', async () => {
   const { client: advertiser } = await createKey(manager, sluice, {
     role: 'advertiser',
