@@ -61,7 +61,10 @@ SELECT
     call.query AS query,
     call.body AS body,
     call.content_type AS content_type,
-    call.cookies AS cookies
+    call.cookies AS cookies,
+    call.author AS author,
+    call.notes AS notes,
+    call.released AS released
 FROM
 (
     SELECT
@@ -125,7 +128,10 @@ FROM
         query,
         body,
         content_type,
-        cookies
+        cookies,
+        author,
+        notes,
+        released
     FROM postback_log
     WHERE row_kind = 'invalid'
 ) AS call

@@ -1,4 +1,4 @@
--- Conversions in their current state: what changes set last, column by column.
+-- Conversions in their current state: what changes set last, column by column; with notes, who entered them, whether they were released.
 CREATE OR REPLACE VIEW transactions AS
 SELECT
     created.hit_id AS hit_id,
@@ -61,7 +61,10 @@ SELECT
     created.query AS query,
     created.body AS body,
     created.content_type AS content_type,
-    created.cookies AS cookies
+    created.cookies AS cookies,
+    created.author AS author,
+    if(change.notes != '', change.notes, created.notes) AS notes,
+    change.released AS released
 FROM
 (
     SELECT
@@ -124,7 +127,9 @@ FROM
         query,
         body,
         content_type,
-        cookies
+        cookies,
+        author,
+        notes
     FROM postback_log
     WHERE row_kind = 'conversion'
 ) AS created
@@ -136,7 +141,9 @@ LEFT JOIN
         argMaxIf(payout, (position, block_row), isNotNull(payout)) AS payout,
         argMaxIf(revenue, (position, block_row), isNotNull(revenue)) AS revenue,
         argMaxIf(amount, (position, block_row), isNotNull(amount)) AS amount,
-        argMaxIf(currency, (position, block_row), currency != '') AS currency
+        argMaxIf(currency, (position, block_row), currency != '') AS currency,
+        argMaxIf(notes, (position, block_row), notes != '') AS notes,
+        max(released) AS released
     FROM postback_log
     WHERE row_kind = 'change'
     GROUP BY transaction_id

@@ -28,7 +28,7 @@ export interface SelectedCall {
 }
 
 /** Names that reports know and a selection has no use for: it is neither a page nor a file. */
-const NOT_HERE = ['sort', 'limit', 'cursor', 'format'] as const;
+const NOT_HERE = ['sort', 'limit', 'cursor', 'format', 'replayed_as'] as const;
 const CALLS_A_PAGE = 20_000;
 
 interface Sql {
@@ -49,7 +49,13 @@ function buildSelection(selection: ReplaySelection, principal: Principal): Sql {
   for (const name of NOT_HERE)
     if (filter.has(name))
       throw new ReportRefused(
-        [{ field: name, message: 'is no filter: a replay takes every call that matches' }],
+        [
+          {
+            field: name,
+            message:
+              'is no filter here: a replay takes every call that matches and does not count yet',
+          },
+        ],
         'invalid',
       );
   const conditions = buildConditions({

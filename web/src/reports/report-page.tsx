@@ -3,6 +3,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useSession } from '../api/session.tsx';
 import { ExplainDrawer } from '../explain/explain-drawer.tsx';
+import { ReplayDialog } from '../replays/replay-dialog.tsx';
 import { PageHead } from '../ui/bits.tsx';
 import { Empty } from '../ui/states.tsx';
 import { ColumnPicker } from './column-picker.tsx';
@@ -28,6 +29,7 @@ export function ReportPage({ report }: { report: string }) {
   const { user } = useSession();
   const [state, setState] = useReportState();
   const [why, setWhy] = useState('');
+  const [replaying, setReplaying] = useState(false);
   const client = useQueryClient();
   const title = REPORT_TITLES[report] ?? report;
   if (!mayRead(report, user.role)) return <Empty title="This report is not for your role" />;
@@ -51,6 +53,11 @@ export function ReportPage({ report }: { report: string }) {
           onReset={() => setState({ ...state, columns: [] })}
         />
         <ExportButtons report={report} search={search} />
+        {report === 'invalid-traffic' && user.role === 'manager' && (
+          <button type="button" className="button" onClick={() => setReplaying(true)}>
+            Replay…
+          </button>
+        )}
       </PageHead>
       <PeriodForm
         key={periodKey(state)}
@@ -79,6 +86,7 @@ export function ReportPage({ report }: { report: string }) {
         onSort={(sort) => setState({ ...state, sort })}
         onWhy={user.role === 'affiliate' ? undefined : setWhy}
       />
+      {replaying && <ReplayDialog state={state} onClose={() => setReplaying(false)} />}
       {why !== '' && <ExplainDrawer hitId={why} zone={state.tz} onClose={() => setWhy('')} />}
     </>
   );
