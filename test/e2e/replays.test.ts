@@ -312,8 +312,9 @@ it('a kill at any moment of chunking or judging, with two replays under way: eve
 }, 540_000);
 
 it('sluice replay previews, wants a yes, replays and prints what became of the calls', async () => {
+  const since = new Date().toISOString();
   await sendBroken('cli', 7);
-  const args = ['replay', '--verdict', 'goal_not_found', '--offer', '16', '--from', '2026-01-01'];
+  const args = ['replay', '--verdict', 'goal_not_found', '--offer', '16', '--from', since];
   const wrong = await sluice.run([...args, '--preview']);
   expect(wrong).toMatch(/Goal Not Found → Goal Not Found/);
   expect(wrong).toContain('offer 16 has no goal with the alias cli');

@@ -66,6 +66,7 @@ beforeEach(() => {
 afterEach(async () => {
   await clickhouse.command('TRUNCATE TABLE postback_log');
   await clickhouse.command('TRUNCATE TABLE click_log');
+  await clickhouse.command(`TRUNCATE TABLE ${clickhouse.privateDatabase}.replay_lanes`);
 });
 
 const worker = (state: CatalogueState, ips?: IpStorage): TestWorker =>
@@ -254,6 +255,32 @@ test('ten replays of the same calls by four workers at once, delivered twice, wi
     expect(row.blocking_transaction_id).toBe(transactionOf.get(row.replayed_from));
     expect(row.detail).toContain(row.replayed_from);
   }
+});
+
+test('a code that moved to an offer of another lane between two replays at once counts once', async () => {
+  const codeAt = (offerId: number, enabled = true): CatalogueState =>
+    catalogue({
+      offers: OFFERS.map((id) => offer({ id, promo_codes_enabled: enabled })),
+      promo_codes: [promoCode({ id: 1, code: 'MOVED', offer_id: offerId, sequence: 1 })],
+      goals: OFFERS.map((id) => ({ ...goalOf(id), default: true })),
+    });
+  const calls = Array.from({ length: 16 }, (_, n) =>
+    conversionHit(hitIds(), CALLED_AT + n, { query: `code=MOVED&adv_order_id=m${n}` }),
+  );
+  await worker(codeAt(4, false)).ingest(conversionChunk('off', calls));
+  expect(await rows(`verdict = 'promo_codes_disabled'`)).toHaveLength(calls.length);
+  const chunks = calls.map(({ hitId }, n) =>
+    [4, 5].map((offerId) => ({ offerId, chunk: replayChunk([hitId], `moved-${offerId}-${n}`) })),
+  );
+  const workers = new Map([4, 5].map((id) => [id, worker(codeAt(id))]));
+  await Promise.all(chunks.flat().map(({ offerId, chunk }) => workers.get(offerId)?.ingest(chunk)));
+  const counted = await rows(`row_kind = 'conversion'`);
+  expect(counted.map(({ replayed_from }) => replayed_from).toSorted()).toEqual(
+    calls.map(({ hitId }) => hitId).toSorted(),
+  );
+  expect(await rows(`batch_id != '' AND verdict = 'multiple_conversions'`)).toHaveLength(
+    calls.length,
+  );
 });
 
 test('replays that race fill a cap exactly, and live calls of other workers count with them', async () => {

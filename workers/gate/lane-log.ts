@@ -40,6 +40,8 @@ export interface Original {
   readonly hitId: string;
   /** Its receipt time, which its replays have too. */
   readonly hitTimeMs: number;
+  /** Its offer follows from the catalogue, so that another one may send its replays to another lane. */
+  readonly mayMove: boolean;
 }
 
 /** What became of replays of some calls, as far as the lane's log goes up to a position. */

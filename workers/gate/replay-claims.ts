@@ -1,6 +1,6 @@
 /**
  * One call counts once, however often it is replayed: which replays repeat one that counted follows from the log alone,
- * never from Redis. Exact within a lane, where a call's replays meet: its offer decides the lane.
+ * never from Redis. Exact within a lane; `replay-lanes.ts` keeps the replays of a call in one.
  */
 import type { GateRequest } from '../../src/domain/gate-request.ts';
 import type { LaneLog, Original, ReplayClaims } from './lane-log.ts';

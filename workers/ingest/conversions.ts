@@ -6,7 +6,12 @@ import type { ClickIdCodec, OpenedClickId } from '../../src/domain/click-id.ts';
 import { claimantOf, laneOf } from '../../src/domain/gate-request.ts';
 import { FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
 import type { Chunk, ConversionHit } from '../../src/domain/hit.ts';
-import { decodeCall, type Call, type ReplayOrigin } from '../../src/domain/judge/call.ts';
+import {
+  decodeCall,
+  parameterOf,
+  type Call,
+  type ReplayOrigin,
+} from '../../src/domain/judge/call.ts';
 import { bareFields, withStoredIps, type PostbackFields } from '../../src/domain/judge/fields.ts';
 import { judgeCall, repeatedFields, settleCall } from '../../src/domain/judge/judge.ts';
 import {
@@ -17,6 +22,7 @@ import {
 } from '../../src/domain/judge/resolve.ts';
 import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
 import type { LaneCall, LaneWriter } from '../gate/lane-writer.ts';
+import { createReplayLanes } from '../gate/replay-lanes.ts';
 import type { AnswerClicks } from './click-answers.ts';
 import { readReplayedCalls } from './replayed-calls.ts';
 import { postbackRow, type Enrichment } from './rows.ts';
@@ -45,9 +51,11 @@ export interface ConversionDeps {
 /** What of the deps is needed to say what calls would become. */
 export type PreparationDeps = Omit<ConversionDeps, 'lanes' | 'onCommitted'>;
 
+type CallsByLane = ReadonlyMap<number, readonly LaneCall[]>;
+
 /** The calls of a chunk by lane, to be judged by its gate. */
 export type PreparedCalls =
-  | { readonly kind: 'ready'; readonly byLane: ReadonlyMap<number, readonly LaneCall[]> }
+  | { readonly kind: 'ready'; readonly byLane: CallsByLane }
   | { readonly kind: 'wait' };
 
 interface Prepared {
@@ -78,8 +86,18 @@ function createAdvertiserViews() {
   };
 }
 
-const repeatDetail = (original: string): string =>
-  `the call ${original} counts once; a replay of it did already, as transaction`;
+/** `transactionId` is '' of a call whose first replay went to an offer of another lane and did not count. */
+function repeatDetail(original: string, transactionId: string): string {
+  return transactionId === ''
+    ? `the call ${original} was replayed for another offer before, where alone it can count: enter this one by hand`
+    : `the call ${original} counts once; a replay of it did already, as transaction ${transactionId}`;
+}
+
+/** A click id or a transaction names the offer for ever; a promo code or a cookie is looked up in the catalogue. */
+function mayMove(call: Call): boolean {
+  const byClick = call.hit.endpoint !== 'promo' && parameterOf(call, 'click_id') !== '';
+  return !byClick || parameterOf(call, 'transaction_id') !== '';
+}
 
 /** Why replays of a chunk can't count: the original is no rejected call, or is replayed by an earlier line already. */
 function createRepeatFinder() {
@@ -145,9 +163,8 @@ export function createCallPreparation(deps: PreparationDeps) {
       poison,
       toRow: (fields, block) => postbackRow(fields, block, place, deps.enrichment),
       ...(replayedFrom !== '' && {
-        original: { hitId: replayedFrom, hitTimeMs: hit.receivedAtMs },
-        repeat: (id: string) =>
-          kept(repeatedFields(input, `${repeatDetail(replayedFrom)} ${id}`, id)),
+        original: { hitId: replayedFrom, hitTimeMs: hit.receivedAtMs, mayMove: mayMove(decoded) },
+        repeat: (id: string) => kept(repeatedFields(input, repeatDetail(replayedFrom, id), id)),
       }),
     };
     let judged: ReturnType<typeof judgeCall>;
@@ -244,6 +261,24 @@ export function createCallPreparation(deps: PreparationDeps) {
 
 export function createConversionIngest(deps: ConversionDeps) {
   const prepare = createCallPreparation(deps);
+  const decideLanes = createReplayLanes(deps.clickhouse);
+
+  /** Replays that were decided to be judged in another lane can't count in the one that they fell into now. */
+  async function keepInLanes(byLane: CallsByLane): Promise<CallsByLane> {
+    const wanted = new Map<string, number>();
+    for (const [lane, calls] of byLane)
+      for (const { original, request } of calls)
+        if (original?.mayMove === true && request !== undefined) wanted.set(original.hitId, lane);
+    const decided = await decideLanes(wanted);
+    if (decided.size === 0) return byLane;
+    const stays = (call: LaneCall, lane: number): LaneCall => {
+      const { original, repeat } = call;
+      const elsewhere = original !== undefined && (decided.get(original.hitId) ?? lane) !== lane;
+      if (!elsewhere || repeat === undefined) return call;
+      return { ...call, request: undefined, settle: () => repeat('') };
+    };
+    return new Map([...byLane].map(([lane, calls]) => [lane, calls.map((c) => stays(c, lane))]));
+  }
 
   /** A replay's chunk names stored calls; any other holds its own. */
   function prepareAny(
@@ -263,9 +298,10 @@ export function createConversionIngest(deps: ConversionDeps) {
   ): Promise<ChunkOutcome> {
     const prepared = await prepareAny(chunk, replay);
     if (prepared.kind === 'wait') return prepared;
+    const byLane = await keepInLanes(prepared.byLane);
     const { chunkId, openedAtMs, catalogueVersion } = chunk.header;
     await Promise.all(
-      [...prepared.byLane].map(([lane, calls]) => {
+      [...byLane].map(([lane, calls]) => {
         const writer = deps.lanes[lane];
         if (writer === undefined) throw new Error(`no lane ${lane}`);
         return writer.submit({
