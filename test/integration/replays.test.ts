@@ -273,7 +273,9 @@ test('a code that moved to an offer of another lane between two replays at once 
     [4, 5].map((offerId) => ({ offerId, chunk: replayChunk([hitId], `moved-${offerId}-${n}`) })),
   );
   const workers = new Map([4, 5].map((id) => [id, worker(codeAt(id))]));
-  await Promise.all(chunks.flat().map(({ offerId, chunk }) => workers.get(offerId)?.ingest(chunk)));
+  await Promise.all(
+    chunks.flat().map(async ({ offerId, chunk }) => workers.get(offerId)?.ingest(chunk)),
+  );
   const counted = await rows(`row_kind = 'conversion'`);
   expect(counted.map(({ replayed_from }) => replayed_from).toSorted()).toEqual(
     calls.map(({ hitId }) => hitId).toSorted(),
