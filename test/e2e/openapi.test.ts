@@ -250,7 +250,7 @@ describe('the document', () => {
     }
     for (const client of [manager, affiliate, nobody]) {
       const [replay] = (await client.get('/replays')).rows;
-      await client.get(`/replays/${String(replay?.['replay_id'] ?? 'none')}`);
+      await client.get(`/replays/${replay === undefined ? 'none' : String(replay['replay_id'])}`);
     }
     await manager.get('/replays/none');
     for (const url of [`/track/conv?click_id=${clickId}`, '/track/conv', 7])

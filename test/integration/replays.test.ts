@@ -200,7 +200,7 @@ test('rows of rejected calls name the replay that counts, else the newest, also 
   const id = call?.hitId ?? '';
   const replayedAs = () =>
     clickhouse.query<{ hit_id: string; replayed_as: string }>(
-      'SELECT hit_id, replayed_as FROM postbacks ORDER BY hit_time, chunk_id',
+      'SELECT hit_id, replayed_as FROM invalid_traffic ORDER BY hit_time, chunk_id',
     );
   for (const [state, batchId] of [
     [BROKEN, 'a'],

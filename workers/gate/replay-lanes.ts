@@ -79,4 +79,3 @@ export function createReplayLanes(clickhouse: ClickHouse) {
     return mine;
   };
 }
-export type DecideLanes = ReturnType<typeof createReplayLanes>;
