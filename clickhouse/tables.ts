@@ -128,4 +128,10 @@ export const BATCH_COLUMNS: readonly Column[] = [
   ['author', 'String'],
 ];
 
+export const REPLAY_LANE_COLUMNS: readonly Column[] = [
+  ['position', 'UInt64'],
+  ['original', 'String'],
+  ['lane', 'UInt16'],
+];
+
 export type { Column };

@@ -34,6 +34,10 @@ const MONEY_BEFORE = { type: 'Nullable(Decimal(18, 4))', comment: 'The one befor
 
 /** Columns that views add or give another meaning. */
 const OWN: Readonly<Record<string, Column>> = {
+  replayed_as: {
+    type: 'String',
+    comment: 'The hit that replays this call: the one that counts, else the newest; empty: none',
+  },
   previous_conv_status: { type: 'String', comment: 'The status before the change' },
   previous_payout: MONEY_BEFORE,
   previous_revenue: MONEY_BEFORE,

@@ -85,6 +85,7 @@ function eventOf(request: GateRequest): GateEvent {
 /** A log that holds nothing: only the gate is measured. */
 const EMPTY_LOG: LaneLog = {
   ips: FULL_IPS,
+  replayed: () => Promise.resolve({ upTo: 0, transactions: new Map() }),
   lastPosition: () => Promise.resolve(0),
   writerOf: () => Promise.resolve(undefined),
   presentChunks: () => Promise.resolve(new Set()),

@@ -14,6 +14,7 @@ import { registerConsole } from './routes/console.ts';
 import { registerExplainRoutes } from './routes/explain.ts';
 import { registerKeyRoutes } from './routes/keys.ts';
 import { registerPromoCodeBulkRoute } from './routes/promo-codes-bulk.ts';
+import { registerReplayRoutes } from './routes/replays.ts';
 import { registerReportRoutes } from './routes/reports.ts';
 import { registerRequestableOfferRoutes } from './routes/requestable-offers.ts';
 import { registerSessionRoutes } from './routes/session.ts';
@@ -75,6 +76,7 @@ export async function createApiServer(context: ApiContext): Promise<FastifyInsta
   registerExplainRoutes(app, context);
   registerTailRoutes(app, context, tail);
   registerBatchRoutes(app, context);
+  registerReplayRoutes(app, context);
   registerKeyRoutes(app, context);
   registerCatalogueRoutes(app, context);
   registerPromoCodeBulkRoute(app, context);

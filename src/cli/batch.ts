@@ -10,6 +10,7 @@ import { verdictOf, isVerdictSlug } from '../domain/verdicts.ts';
 import { batchStatus, findBatch, type BatchStatus } from '../reports/batches.ts';
 import { openSecrets } from '../secrets.ts';
 import { openInstance } from './instance.ts';
+import { createProgressBar } from './progress-bar.ts';
 
 export interface BatchOptions {
   readonly file: string;
@@ -25,28 +26,9 @@ interface Answer {
 }
 
 const POLL_MS = 500;
-const BAR_WIDTH = 30;
 /** Rejected lines printed; the API has the rest. */
 const REJECTED_SHOWN = 20;
 const MANAGER = { role: 'manager', name: 'command line' } as const;
-
-/** One line on a terminal that is written over; on anything else nothing. */
-function createProgressBar(label: string) {
-  const { stderr } = process;
-  const show = stderr.isTTY;
-  return {
-    set(done: number, total: number): void {
-      if (!show) return;
-      const part = total === 0 ? 1 : Math.min(1, done / total);
-      const filled = Math.round(part * BAR_WIDTH);
-      const bar = '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled);
-      stderr.write(`\r${label} ${bar} ${String(Math.floor(part * 100)).padStart(3)} %`);
-    },
-    end(): void {
-      if (show) stderr.write('\r\x1b[K');
-    },
-  };
-}
 
 async function hashOf(file: string): Promise<string> {
   const hash = createHash('sha256');

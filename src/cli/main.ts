@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { messageOf } from '../domain/app-error.ts';
 import { readConfig, type Config } from '../config.ts';
+import type { ReplayCommandOptions } from './replay.ts';
 
 /** 0 done, 1 failed, 2 bad usage (CONTRACT.md). */
 const FAILED = 1;
@@ -104,6 +105,26 @@ program
           wait: options.wait,
         }),
       ),
+  );
+program
+  .command('replay')
+  .description(
+    'judge rejected calls again under the catalogue of now: shows what each would become, then asks',
+  )
+  .option('--verdict <slug...>', 'rejected with this verdict, like goal_not_found')
+  .option('--offer <id...>', 'of this offer')
+  .option('--goal <id...>', 'of this goal; 0: the goal was not found')
+  .option('--affiliate <id...>', 'of this affiliate')
+  .option('--advertiser <id...>', 'of this advertiser')
+  .option('--hit <id...>', 'this call')
+  .option('--from <time>', 'received from then on: a date, or an instant like 2026-05-31T10:00:00Z')
+  .option('--to <time>', 'received up to then: a date, inclusive, or an instant, exclusive')
+  .option('--tz <zone>', 'the zone of dates', 'UTC')
+  .option('--preview', 'only show what would happen')
+  .option('--yes', 'do not ask')
+  .option('--suppress-postbacks', 'do not tell affiliates')
+  .action((options: ReplayCommandOptions) =>
+    run(async (config) => (await import('./replay.ts')).runReplay(config, options)),
   );
 program
   .command('rebuild')

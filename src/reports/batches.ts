@@ -72,11 +72,15 @@ export const LINE_COLUMNS = [
   'promo_code',
   'track_id',
   'adv_order_id',
+  'replayed_from',
 ] as const;
 
 const LINES_A_PAGE = 20_000;
-/** Rows of a batch are found by its receipt time, which every line has, and which is indexed. */
-const OF_BATCH = `hit_time = fromUnixTimestamp64Milli({receivedMs:Int64}, 'UTC') AND batch_id = {batchId:String}`;
+/** The chunks of a batch are opened in so many ms before its receipt, each at one of its own. */
+export const CHUNK_TIMES_MS = 2 ** 16;
+/** Rows of a batch are found by the times of its chunks, which are indexed; replayed calls keep their own receipt time. */
+const OF_BATCH = `chunk_time BETWEEN fromUnixTimestamp64Milli({receivedMs:Int64} - ${CHUNK_TIMES_MS}, 'UTC') AND fromUnixTimestamp64Milli({receivedMs:Int64}, 'UTC')
+  AND batch_id = {batchId:String}`;
 
 /** A batch that the principal may see, or undefined. */
 export async function findBatch(

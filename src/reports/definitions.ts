@@ -89,7 +89,11 @@ const BY_HAND: readonly [string, ColumnType][] = [
   ...strings('author', 'notes'),
   ['released', 'UInt16'],
 ];
-const JUDGED: readonly [string, ColumnType][] = [...CONVERSION, ...BY_HAND];
+const JUDGED: readonly [string, ColumnType][] = [
+  ...CONVERSION,
+  ...BY_HAND,
+  ['replayed_as', 'String'],
+];
 
 /** A call may have created a transaction, changed one, or become nothing. */
 const POSTBACK: readonly [string, ColumnType][] = [...CONVERSION, ['row_kind', 'Enum']];

@@ -119,6 +119,9 @@ describe('the document', () => {
       '/explain',
       '/explain/test',
       '/tail',
+      '/replays',
+      '/replays/{id}',
+      '/replays/preview',
       '/api-keys',
       '/api-keys/{id}',
     ].map((path) => `/api/v1${path}`);
@@ -238,6 +241,18 @@ describe('the document', () => {
     await manager.send('POST', '/transactions', {});
     await manager.send('POST', '/transactions/bulk', [{ transaction_id: 'x', notes: 'seen' }]);
     await manager.send('POST', '/transactions/bulk-manual?dry_run=1', [{ affiliate_id: 1 }]);
+    await sendCall(sluice, manager, 'conv?click_id=no-click');
+    for (const filter of [{ verdict: 'invalid_click_id' }, { goal_id: 999_999 }, { colour: 1 }]) {
+      for (const client of [manager, affiliate, nobody]) {
+        await client.send('POST', '/replays/preview', { filter });
+        await client.send('POST', '/replays', { filter });
+      }
+    }
+    for (const client of [manager, affiliate, nobody]) {
+      const [replay] = (await client.get('/replays')).rows;
+      await client.get(`/replays/${replay === undefined ? 'none' : String(replay['replay_id'])}`);
+    }
+    await manager.get('/replays/none');
     for (const url of [`/track/conv?click_id=${clickId}`, '/track/conv', 7])
       await manager.send('POST', '/explain/test', { url });
     await affiliate.get('/tail');

@@ -152,6 +152,7 @@ function createLog() {
   let last = 0;
   const log: LaneLog = {
     ips: FULL_IPS,
+    replayed: async () => ({ upTo: last, transactions: new Map() }),
     lastPosition: async () => last,
     writerOf: async () => undefined,
     presentChunks: async () => new Set(),

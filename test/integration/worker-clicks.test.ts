@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { createCatalogueSnapshot } from '../../src/domain/catalogue.ts';
 import { createClickIdCodec } from '../../src/domain/click-id.ts';
+import { FULL_IPS } from '../../src/domain/ip-storage.ts';
 import { hashToken } from '../../src/domain/judge/call.ts';
 import { createHitIds } from '../../src/domain/uuid-v7.ts';
 import { createRedisKeys, type RedisKeys } from '../../src/redis/keys.ts';
@@ -233,6 +234,7 @@ const round = (by: TestWorker = createWorker()): Promise<number> =>
     clickhouse,
     store: { current: () => Promise.resolve(createCatalogueSnapshot(CATALOGUE)) },
     ingestConversions: by.ingest,
+    ips: FULL_IPS,
   });
 
 test('a pending call is replayed once when its click comes, also by rounds at the same time', async () => {

@@ -6,6 +6,9 @@ import type { AcceptedConversion } from '../../src/domain/gate-request.ts';
 import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
 import type { GateEvent } from './claims.ts';
 
+/** Ids a look-up; more go in several. */
+const LOOKUP_IDS_MAX = 2_000;
+
 export interface ChunkReference {
   readonly chunkId: string;
   readonly openedAtMs: number;
@@ -30,6 +33,22 @@ interface ConversionRow {
   readonly adv_order_id: string;
   readonly track_id: string;
   readonly visitor_ip: string;
+}
+
+/** A stored call that a call in a lane replays. */
+export interface Original {
+  readonly hitId: string;
+  /** Its receipt time, which its replays have too. */
+  readonly hitTimeMs: number;
+  /** Its offer follows from the catalogue, so that another one may send its replays to another lane. */
+  readonly mayMove: boolean;
+}
+
+/** What became of replays of some calls, as far as the lane's log goes up to a position. */
+export interface ReplayClaims {
+  readonly upTo: number;
+  /** Original → the transaction that a replay of it created or changed. */
+  readonly transactions: ReadonlyMap<string, string>;
 }
 
 export interface LoggedEvent extends GateEvent {
@@ -96,13 +115,34 @@ export function inChunks(chunks: readonly ChunkReference[]): string {
 }
 
 export function createLaneLog(clickhouse: ClickHouse, lane: number, ips: IpStorage = FULL_IPS) {
+  async function lastPosition(): Promise<number> {
+    const rows = await clickhouse.query<{ last: number }>(
+      `SELECT max(position) AS last FROM postback_log WHERE lane = ${lane}`,
+    );
+    return rows[0]?.last ?? 0;
+  }
+
   return {
     ips,
-    async lastPosition(): Promise<number> {
-      const rows = await clickhouse.query<{ last: number }>(
-        `SELECT max(position) AS last FROM postback_log WHERE lane = ${lane}`,
-      );
-      return rows[0]?.last ?? 0;
+    lastPosition,
+    /** Which of these calls were replayed with success, in this lane at least up to `upTo`, in the others as far as can be seen. */
+    async replayed(originals: readonly Original[]): Promise<ReplayClaims> {
+      // Asked first: what is committed by now is seen by the look-ups that follow.
+      const upTo = await lastPosition();
+      const transactions = new Map<string, string>();
+      for (let at = 0; at < originals.length; at += LOOKUP_IDS_MAX) {
+        const some = originals.slice(at, at + LOOKUP_IDS_MAX);
+        const times = some.map(({ hitTimeMs }) => hitTimeMs);
+        const rows = await clickhouse.query<{ original: string; transaction_id: string }>(
+          `SELECT replayed_from AS original, any(transaction_id) AS transaction_id FROM postback_log
+           WHERE hit_time BETWEEN ${timeLiteral(Math.min(...times))} AND ${timeLiteral(Math.max(...times))}
+             AND row_kind != 'invalid' AND replayed_from > '' AND replayed_from IN {ids:Array(String)}
+           GROUP BY replayed_from`,
+          { ids: some.map(({ hitId }) => hitId) },
+        );
+        for (const row of rows) transactions.set(row.original, row.transaction_id);
+      }
+      return { upTo, transactions };
     },
     /** The attempt that wrote a position, or undefined. */
     async writerOf(position: number): Promise<string | undefined> {

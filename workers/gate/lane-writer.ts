@@ -13,9 +13,10 @@ import { reachNothing, type Reach } from '../../src/domain/crash-points.ts';
 import type { AcceptedConversion, GateReply, GateRequest } from '../../src/domain/gate-request.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
 import type { GateEvent, RuleSignature } from './claims.ts';
-import { inChunks, type ChunkReference, type LaneLog } from './lane-log.ts';
+import { inChunks, type ChunkReference, type LaneLog, type Original } from './lane-log.ts';
 import type { LaneState } from './lane-state.ts';
 import { NO_TURNS, type LaneTurn } from './lane-turn.ts';
+import { judgeOnce, requestsOf } from './replay-claims.ts';
 
 /** One call on its way through a lane. */
 export interface LaneCall {
@@ -24,6 +25,10 @@ export interface LaneCall {
   readonly settle: (reply: GateReply | undefined) => PostbackFields;
   /** The fields when the call itself is at fault: nothing derived from it. */
   readonly poison: (reason: string) => PostbackFields;
+  /** The call that this one replays: of all its replays, in whatever chunks, one counts. */
+  readonly original?: Original;
+  /** The fields when a replay of the original counted before, with the transaction that it created or changed. */
+  readonly repeat?: (transactionId: string) => PostbackFields;
   /** The rest of the row: client and chunk columns are the caller's. */
   readonly toRow: (fields: PostbackFields, block: BlockColumns) => Row;
 }
@@ -101,10 +106,14 @@ function eventsOf(request: GateRequest | undefined, fields: PostbackFields): rea
 function settleCall(
   call: LaneCall,
   reply: GateReply | undefined,
+  repeated: string | undefined,
   block: BlockColumns,
 ): { readonly settled: PostbackFields; readonly row: Row } {
   try {
-    const settled = call.settle(reply);
+    const settled =
+      repeated === undefined || call.repeat === undefined
+        ? call.settle(reply)
+        : call.repeat(repeated);
     return { settled, row: call.toRow(settled, block) };
   } catch (error) {
     const settled = call.poison(`could not be judged: ${messageOf(error)}`);
@@ -162,11 +171,16 @@ export function createLaneWriter(deps: {
     const taken = new Set<Waiting>();
     const chunks = new Set<string>();
     let calls = 0;
+    let replays = false;
     for (const item of candidates) {
       const { submission } = item;
       const fits = taken.size === 0 || calls + submission.calls.length <= BLOCK_CALLS_MAX;
       if (!fits || submission.catalogueVersion !== version || chunks.has(submission.chunk.chunkId))
         continue;
+      const isReplay = submission.calls.some(({ original }) => original !== undefined);
+      // Two replays of one call must not meet in a block: the log could not tell which of them counts.
+      if (isReplay && replays) continue;
+      replays ||= isReplay;
       taken.add(item);
       chunks.add(submission.chunk.chunkId);
       calls += submission.calls.length;
@@ -178,8 +192,8 @@ export function createLaneWriter(deps: {
 
   async function makeBlock(items: readonly Waiting[]): Promise<Block> {
     const calls = items.flatMap(({ submission }) => submission.calls);
-    const requests = calls.flatMap(({ request }) => (request === undefined ? [] : [request]));
-    const judgement = await state.judge(requests);
+    const { judgement, repeats } = await judgeOnce(calls, log, state);
+    const requests = requestsOf(calls, repeats);
     const writer = randomUUID();
     const position = judgement.position + 1;
     const blockTimeS = Math.floor(deps.clock() / 1000);
@@ -188,8 +202,9 @@ export function createLaneWriter(deps: {
     const fields: PostbackFields[] = [];
     let asked = 0;
     for (const [blockRow, call] of calls.entries()) {
-      const reply = call.request === undefined ? undefined : judgement.replies[asked++];
-      const { settled, row } = settleCall(call, reply, {
+      const asks = call.request !== undefined && !repeats.has(call);
+      const reply = asks ? judgement.replies[asked++] : undefined;
+      const { settled, row } = settleCall(call, reply, repeats.get(call), {
         lane,
         position,
         blockRow,

@@ -6,9 +6,14 @@ import type { ClickIdCodec, OpenedClickId } from '../../src/domain/click-id.ts';
 import { claimantOf, laneOf } from '../../src/domain/gate-request.ts';
 import { FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
 import type { Chunk, ConversionHit } from '../../src/domain/hit.ts';
-import { decodeCall, type Call, type ReplayOrigin } from '../../src/domain/judge/call.ts';
+import {
+  decodeCall,
+  parameterOf,
+  type Call,
+  type ReplayOrigin,
+} from '../../src/domain/judge/call.ts';
 import { bareFields, withStoredIps, type PostbackFields } from '../../src/domain/judge/fields.ts';
-import { judgeCall, settleCall } from '../../src/domain/judge/judge.ts';
+import { judgeCall, repeatedFields, settleCall } from '../../src/domain/judge/judge.ts';
 import {
   lookupsOf,
   type ClickAnswer,
@@ -17,7 +22,9 @@ import {
 } from '../../src/domain/judge/resolve.ts';
 import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
 import type { LaneCall, LaneWriter } from '../gate/lane-writer.ts';
+import { createReplayLanes } from '../gate/replay-lanes.ts';
 import type { AnswerClicks } from './click-answers.ts';
+import { readReplayedCalls } from './replayed-calls.ts';
 import { postbackRow, type Enrichment } from './rows.ts';
 import { findTransactions } from './transactions.ts';
 
@@ -41,9 +48,23 @@ export interface ConversionDeps {
   readonly onCommitted: (fields: readonly PostbackFields[]) => void;
 }
 
+/** What of the deps is needed to say what calls would become. */
+export type PreparationDeps = Omit<ConversionDeps, 'lanes' | 'onCommitted'>;
+
+type CallsByLane = ReadonlyMap<number, readonly LaneCall[]>;
+
+/** The calls of a chunk by lane, to be judged by its gate. */
+export type PreparedCalls =
+  | { readonly kind: 'ready'; readonly byLane: CallsByLane }
+  | { readonly kind: 'wait' };
+
 interface Prepared {
   readonly call: Call;
   readonly lookups: Lookups;
+  /** The catalogue as the call may see it. */
+  readonly snapshot: CatalogueSnapshot;
+  /** Why a replay can't count, and the transaction that counts instead; decided before any judging. */
+  readonly repeats: { readonly detail: string; readonly transactionId: string } | undefined;
 }
 
 type Transactions =
@@ -65,7 +86,39 @@ function createAdvertiserViews() {
   };
 }
 
-export function createConversionIngest(deps: ConversionDeps) {
+/** `transactionId` is '' of a call whose first replay went to an offer of another lane and did not count. */
+function repeatDetail(original: string, transactionId: string): string {
+  return transactionId === ''
+    ? `the call ${original} was replayed for another offer before, where alone it can count: enter this one by hand`
+    : `the call ${original} counts once; a replay of it did already, as transaction ${transactionId}`;
+}
+
+/** A click id or a transaction names the offer for ever; a promo code or a cookie is looked up in the catalogue. */
+function mayMove(call: Call): boolean {
+  const byClick = call.hit.endpoint !== 'promo' && parameterOf(call, 'click_id') !== '';
+  return !byClick || parameterOf(call, 'transaction_id') !== '';
+}
+
+/** Why replays of a chunk can't count: the original is no rejected call, or is replayed by an earlier line already. */
+function createRepeatFinder() {
+  const lines = new Map<string, number>();
+  return ({ replayedFrom, countedAs }: ReplayOrigin, line: number): Prepared['repeats'] => {
+    if (countedAs !== undefined) {
+      const detail = `the call ${replayedFrom} was accepted when it came: only rejected calls are replayed`;
+      return { detail, transactionId: countedAs };
+    }
+    const earlier = lines.get(replayedFrom);
+    if (earlier === undefined) {
+      lines.set(replayedFrom, line);
+      return undefined;
+    }
+    const detail = `the call ${replayedFrom} is replayed by line ${earlier} already: it counts once`;
+    return { detail, transactionId: '' };
+  };
+}
+
+/** What comes before the lanes: decode → look up → judge. Writes nothing. */
+export function createCallPreparation(deps: PreparationDeps) {
   const ips = deps.ips ?? FULL_IPS;
 
   const seenBy = createAdvertiserViews();
@@ -87,7 +140,7 @@ export function createConversionIngest(deps: ConversionDeps) {
   function toLaneCall(
     prepared: Prepared,
     chunk: Chunk,
-    context: { readonly snapshot: CatalogueSnapshot; readonly codec: ClickIdCodec },
+    codec: ClickIdCodec,
     click: ClickAnswer,
     transaction: StoredTransaction | undefined,
   ): {
@@ -95,61 +148,89 @@ export function createConversionIngest(deps: ConversionDeps) {
     readonly call: LaneCall;
     readonly provisional: StoredTransaction | undefined;
   } {
-    const input = { ...context, call: prepared.call, click, transaction };
+    const { call: decoded, snapshot, repeats } = prepared;
+    const input = { snapshot, codec, call: decoded, click, transaction };
+    const { hit, replayedFrom } = decoded;
     const place = {
       header: chunk.header,
       chunkHits: chunk.hits.length,
-      batchLine: prepared.call.hit.batch?.line ?? 0,
-      callerIp: prepared.call.hit.ip,
+      batchLine: hit.batch?.line ?? 0,
+      callerIp: hit.ip,
     };
-    const toRow: LaneCall['toRow'] = (fields, block) =>
-      postbackRow(fields, block, place, deps.enrichment);
     const kept = (fields: PostbackFields): PostbackFields => withStoredIps(fields, ips);
-    const poison = (reason: string): PostbackFields => kept(bareFields(prepared.call, reason));
+    const poison = (reason: string): PostbackFields => kept(bareFields(decoded, reason));
+    const common: Pick<LaneCall, 'poison' | 'toRow' | 'original' | 'repeat'> = {
+      poison,
+      toRow: (fields, block) => postbackRow(fields, block, place, deps.enrichment),
+      ...(replayedFrom !== '' && {
+        original: { hitId: replayedFrom, hitTimeMs: hit.receivedAtMs, mayMove: mayMove(decoded) },
+        repeat: (id: string) => kept(repeatedFields(input, repeatDetail(replayedFrom, id), id)),
+      }),
+    };
     let judged: ReturnType<typeof judgeCall>;
     try {
       judged = judgeCall(input);
     } catch (error) {
       // A defect of ours in one call must not hold up the rest of the chunk (invariant 9).
       const settle = () => poison(`could not be judged: ${messageOf(error)}`);
-      const call = { request: undefined, settle, poison, toRow };
-      return { lane: laneOf(0), provisional: undefined, call };
+      return {
+        lane: laneOf(0),
+        provisional: undefined,
+        call: { ...common, request: undefined, settle },
+      };
+    }
+    const { lane } = judged;
+    if (repeats !== undefined) {
+      const settle = () => kept(repeatedFields(input, repeats.detail, repeats.transactionId));
+      // Without an original: it is no replay that could count.
+      const { poison: spoil, toRow } = common;
+      return {
+        lane,
+        provisional: undefined,
+        call: { request: undefined, settle, poison: spoil, toRow },
+      };
     }
     if (judged.kind === 'invalid') {
-      const { fields, lane } = judged;
-      const call = { request: undefined, settle: () => kept(fields), poison, toRow };
-      return { lane, provisional: undefined, call };
+      const { fields } = judged;
+      return {
+        lane,
+        provisional: undefined,
+        call: { ...common, request: undefined, settle: () => kept(fields) },
+      };
     }
     const { item } = judged;
     const request = { ...judged.request, uniqueIp: ips.key(judged.request.uniqueIp) };
     return {
-      lane: judged.lane,
+      lane,
       provisional: { conversion: claimantOf(request), inBlock: true },
       call: {
+        ...common,
         request,
         settle: (reply) =>
           kept(settleCall(item, request, reply ?? { kind: 'transaction-not-found' })),
-        poison,
-        toRow,
       },
     };
   }
 
-  /** Judges and stores a chunk. `wait`: nothing was stored; deliver it again a little later. */
-  return async function ingest(
+  return async function prepare(
     chunk: Chunk,
     replay?: ReadonlyMap<string, ReplayOrigin>,
-  ): Promise<ChunkOutcome> {
+  ): Promise<PreparedCalls> {
     const whole = await deps.snapshotAt(chunk.header.catalogueVersion);
     const codec = deps.codecOf(whole);
     const { batch } = chunk.header;
-    const snapshot =
-      batch === undefined || batch.advertiserId === 0 ? whole : seenBy(whole, batch.advertiserId);
+    const findRepeat = createRepeatFinder();
     const hits = chunk.hits.filter((hit): hit is ConversionHit => hit.endpoint !== 'click');
-    const prepared = hits.map((hit) => {
+    const prepared = hits.map((hit): Prepared => {
       const origin = replay?.get(hit.hitId);
-      const call = decodeCall(hit, origin, batch ?? origin?.batch);
-      return { call, lookups: lookupsOf(call, snapshot, codec) };
+      // A replay may do what its original might, whoever asked for it.
+      const call = decodeCall(hit, origin, origin === undefined ? batch : origin.batch);
+      const snapshot =
+        call.batch === undefined || call.batch.advertiserId === 0
+          ? whole
+          : seenBy(whole, call.batch.advertiserId);
+      const repeats = origin && findRepeat(origin, hit.batch?.line ?? 0);
+      return { call, snapshot, repeats, lookups: lookupsOf(call, snapshot, codec) };
     });
     const ids = new Map<string, OpenedClickId>();
     for (const { lookups } of prepared) {
@@ -167,13 +248,57 @@ export function createConversionIngest(deps: ConversionDeps) {
       const { clickId, transactionId } = item.lookups;
       const click = clickId === '' ? 'not-asked' : (clicks.answers.get(clickId) ?? 'unknown');
       const transaction = transactions.found.get(transactionId) ?? provisional.get(transactionId);
-      const made = toLaneCall(item, chunk, { snapshot, codec }, click, transaction);
+      const made = toLaneCall(item, chunk, codec, click, transaction);
       if (made.provisional !== undefined)
         provisional.set(made.provisional.conversion.transactionId, made.provisional);
       const calls = byLane.get(made.lane);
       if (calls === undefined) byLane.set(made.lane, [made.call]);
       else calls.push(made.call);
     }
+    return { kind: 'ready', byLane };
+  };
+}
+
+export function createConversionIngest(deps: ConversionDeps) {
+  const prepare = createCallPreparation(deps);
+  const decideLanes = createReplayLanes(deps.clickhouse);
+
+  /** Replays that were decided to be judged in another lane can't count in the one that they fell into now. */
+  async function keepInLanes(byLane: CallsByLane): Promise<CallsByLane> {
+    const wanted = new Map<string, number>();
+    for (const [lane, calls] of byLane)
+      for (const { original, request } of calls)
+        if (original?.mayMove === true && request !== undefined) wanted.set(original.hitId, lane);
+    const decided = await decideLanes(wanted);
+    if (decided.size === 0) return byLane;
+    const stays = (call: LaneCall, lane: number): LaneCall => {
+      const { original, repeat } = call;
+      const elsewhere = original !== undefined && (decided.get(original.hitId) ?? lane) !== lane;
+      if (!elsewhere || repeat === undefined) return call;
+      return { ...call, request: undefined, settle: () => repeat('') };
+    };
+    return new Map([...byLane].map(([lane, calls]) => [lane, calls.map((c) => stays(c, lane))]));
+  }
+
+  /** A replay's chunk names stored calls; any other holds its own. */
+  function prepareAny(
+    chunk: Chunk,
+    replay: ReadonlyMap<string, ReplayOrigin> | undefined,
+  ): Promise<PreparedCalls> {
+    if (chunk.header.batch?.kind !== 'replay') return prepare(chunk, replay);
+    return readReplayedCalls(deps.clickhouse, deps.ips ?? FULL_IPS, chunk).then((read) =>
+      prepare(read.chunk, read.origins),
+    );
+  }
+
+  /** Judges and stores a chunk. `wait`: nothing was stored; deliver it again a little later. */
+  return async function ingest(
+    chunk: Chunk,
+    replay?: ReadonlyMap<string, ReplayOrigin>,
+  ): Promise<ChunkOutcome> {
+    const prepared = await prepareAny(chunk, replay);
+    if (prepared.kind === 'wait') return prepared;
+    const byLane = await keepInLanes(prepared.byLane);
     const { chunkId, openedAtMs, catalogueVersion } = chunk.header;
     await Promise.all(
       [...byLane].map(([lane, calls]) => {
@@ -183,7 +308,7 @@ export function createConversionIngest(deps: ConversionDeps) {
           chunk: { chunkId, openedAtMs },
           catalogueVersion,
           calls,
-          ofBatch: batch !== undefined,
+          ofBatch: chunk.header.batch !== undefined,
           onCommitted: deps.onCommitted,
         });
       }),

@@ -200,6 +200,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     clickhouse,
     store,
     ingestConversions,
+    ips: options.ips,
     rollups: createRollups({ clickhouse, retention: options.retention, clock }),
     clock,
     logger,

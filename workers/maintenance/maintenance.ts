@@ -8,6 +8,7 @@ import type { ClickHouse } from '../../clickhouse/client.ts';
 import type { Rollups } from '../../clickhouse/rollups.ts';
 import type { CatalogueStore } from '../../src/catalogue/store.ts';
 import { messageOf } from '../../src/domain/app-error.ts';
+import type { IpStorage } from '../../src/domain/ip-storage.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
 import type { IngestConversions } from '../ingest/conversions.ts';
 import { replayLateClicks } from './late-clicks.ts';
@@ -21,6 +22,7 @@ export function startMaintenance(deps: {
   readonly clickhouse: ClickHouse;
   readonly store: CatalogueStore;
   readonly ingestConversions: IngestConversions;
+  readonly ips: IpStorage;
   readonly rollups: Rollups;
   readonly clock: () => number;
   readonly logger: Logger;

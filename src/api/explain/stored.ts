@@ -13,8 +13,9 @@ import {
 import { decodeCall } from '../../domain/judge/call.ts';
 import { traceCall, traceGate, type TracedCheck } from '../../domain/judge/judge.ts';
 import { lookupsOf, type ClickAnswer, type StoredClick } from '../../domain/judge/resolve.ts';
-import { isVerdictSlug } from '../../domain/verdicts.ts';
+import { isVerdictSlug, type VerdictSlug } from '../../domain/verdicts.ts';
 import { ownsRow, tenancyOf, type Principal } from '../../reports/principal.ts';
+import { batchOf as batchOfOriginal, findOriginals } from '../../../workers/ingest/originals.ts';
 import { findTransactions } from '../../../workers/ingest/transactions.ts';
 import type { ApiContext } from '../context.ts';
 import { badRequest, notFound } from '../problem.ts';
@@ -66,7 +67,7 @@ function hitOf(row: Row): ConversionHit {
     ip: textOf(row, 'ip'),
     userAgent: textOf(row, 'user_agent'),
     referer: textOf(row, 'referer'),
-    fromBrowser: row['channel'] === 'pixel',
+    fromBrowser: row['from_browser'] === 1,
     ...(isUnreadableLine(row) && {
       batch: { line: Number(row['batch_line']), error: textOf(row, 'detail') },
     }),
@@ -74,7 +75,6 @@ function hitOf(row: Row): ConversionHit {
 }
 
 function kindOf(row: Row): BatchKind {
-  if (row['channel'] === 'replay') return 'replay';
   if (row['channel'] !== 'manual') return 'postbacks';
   return row['endpoint'] === 'manual' ? 'manual' : 'corrections';
 }
@@ -89,6 +89,32 @@ function batchOf(row: Row): BatchOrigin | undefined {
     author: textOf(row, 'author'),
     suppressPostbacks: row['suppress_postbacks'] === 1,
   };
+}
+
+/** A replay may do what the call that it replays might: its own batch is only who asked for it. */
+async function broughtBy(context: ExplainContext, row: Row): Promise<BatchOrigin | undefined> {
+  const original = textOf(row, 'replayed_from');
+  if (original === '') return batchOf(row);
+  const found = (await findOriginals(context.clickhouse, [original])).get(original);
+  return found && batchOfOriginal(found);
+}
+
+/** A replay whose original counted before was not judged at all. */
+function isRepeat(row: Row): boolean {
+  const original = textOf(row, 'replayed_from');
+  const isIt = original !== '' && row['verdict'] === ('multiple_conversions' satisfies VerdictSlug);
+  return isIt && textOf(row, 'detail').includes(original);
+}
+
+/** The newest replay of a call, '' when there is none: of a replay, of the call that it replays. */
+async function replayOf(context: ExplainContext, row: Row): Promise<string> {
+  const original = textOf(row, 'replayed_from') || textOf(row, 'hit_id');
+  const [replay] = await context.clickhouse.query<{ hit_id: string }>(
+    `SELECT hit_id FROM postback_log WHERE hit_time = {time:DateTime64(3, 'UTC')} AND replayed_from > '' AND replayed_from = {original:String}
+     ORDER BY row_kind != 'invalid' DESC, block_time DESC, position DESC, block_row DESC LIMIT 1`,
+    { original, time: textOf(row, 'hit_time') },
+  );
+  return replay === undefined || replay.hit_id === row['hit_id'] ? '' : replay.hit_id;
 }
 
 /**
@@ -122,7 +148,7 @@ async function traceRow(
 ): Promise<readonly TracedCheck[]> {
   const whole = await context.store.at(Number(row['catalogue_version']));
   const codec = createClickIdCodec(whole.state.click_id_keys);
-  const batch = batchOf(row);
+  const batch = await broughtBy(context, row);
   const snapshot =
     batch === undefined || batch.advertiserId === 0
       ? whole
@@ -139,6 +165,17 @@ async function traceRow(
   const transactions = await findTransactions(context.clickhouse, new Set([lookups.transactionId]));
   const transaction = transactions.get(lookups.transactionId);
   const traced = traceCall({ call, snapshot, codec, click: answer, transaction });
+  if (isRepeat(row)) {
+    const skipped = traced.checks.map(({ check }): TracedCheck => ({
+      check,
+      outcome: 'skipped',
+      evidence: 'not reached',
+    }));
+    return [
+      { check: 'counts by no other replay', outcome: 'failed', evidence: textOf(row, 'detail') },
+      ...skipped,
+    ];
+  }
   const verdict = textOf(row, 'verdict');
   const gate = isVerdictSlug(verdict)
     ? traceGate(traced.judged, verdict, textOf(row, 'detail'))
@@ -174,7 +211,7 @@ async function explainCall(context: ExplainContext, principal: Principal, row: R
     click: click !== undefined && ownsRow(principal, click.row) ? click.row : null,
     transactions: own(named),
     events: own(events),
-    row,
+    row: { ...row, replayed_as: await replayOf(context, row) },
   };
 }
 

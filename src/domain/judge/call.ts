@@ -24,6 +24,8 @@ export interface Call {
   readonly replayedFrom: string;
   /** A replay of a call whose token was right when it came: the stored request has it blanked. */
   readonly tokenVerifiedBefore: boolean;
+  /** Of a replay whose original's addresses were not kept whole: what Unique IP compared; '' when it was skipped. */
+  readonly keptVisitorIp: string | undefined;
   /** The batch that brought the call; its API key stands for the advertiser's token. */
   readonly batch: BatchOrigin | undefined;
 }
@@ -134,6 +136,10 @@ export interface ReplayOrigin {
   readonly tokenVerifiedBefore: boolean;
   /** The batch that brought the original. */
   readonly batch?: BatchOrigin;
+  /** Addresses were not kept whole: what Unique IP compared of the original. */
+  readonly keptVisitorIp?: string;
+  /** The original was no rejected call: the transaction that it is or changed. */
+  readonly countedAs?: string;
 }
 
 function malformedOf(
@@ -191,6 +197,7 @@ export function decodeCall(hit: ConversionHit, replay?: ReplayOrigin, batch?: Ba
     channel: channelFrom(hit, parameters, replay, batch),
     replayedFrom: replay?.replayedFrom ?? '',
     tokenVerifiedBefore: replay?.tokenVerifiedBefore ?? false,
+    keptVisitorIp: replay?.keptVisitorIp,
     batch,
   };
 }

@@ -395,7 +395,9 @@ export const CHECKS: readonly Check[] = [
         ? 'an API key or a signed-in user brought it, from wherever'
         : fromBrowser(item)
           ? 'a browser called; only servers are checked'
-          : undefined,
+          : item.call.keptVisitorIp !== undefined
+            ? 'the address of the call that is replayed was not kept whole'
+            : undefined,
     judge: judgeCallerIp,
     evidence: ({ call }) => `${call.hit.ip} may call`,
   },

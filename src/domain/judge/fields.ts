@@ -67,12 +67,13 @@ const ONLY_WITH_TOKEN = ['payout', 'revenue', 'conv_status'] as const;
 
 /** The address that Unique IP compares, uncut; '' when the check is skipped. */
 function visitorIpOf({ call, storedClick, reference }: Case): string {
-  const { hit } = call;
-  if (hit.endpoint === 'manual') return canonicalIp(parameterOf(call, 'ip')) ?? '';
+  const { hit, keptVisitorIp } = call;
+  if (hit.endpoint === 'manual') return keptVisitorIp ?? canonicalIp(parameterOf(call, 'ip')) ?? '';
   if (hit.endpoint === 'promo') {
+    if (keptVisitorIp !== undefined) return keptVisitorIp;
     return canonicalIp(parameterOf(call, 'ip')) ?? (hit.fromBrowser ? hit.ip : '');
   }
-  if (hit.fromBrowser || reference.from === 'cookie') return hit.ip;
+  if (hit.fromBrowser || reference.from === 'cookie') return keptVisitorIp ?? hit.ip;
   return storedClick?.ip ?? '';
 }
 

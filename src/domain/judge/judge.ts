@@ -109,6 +109,19 @@ export function judgeCall(input: ResolveInput): Judged {
   return { kind: 'candidate', lane, request, item };
 }
 
+/** The row of a replay whose original counts already, or stands in the same replay twice. */
+export function repeatedFields(
+  input: ResolveInput,
+  detail: string,
+  transactionId: string,
+): PostbackFields {
+  return invalidFields(resolveCall(input), {
+    slug: 'multiple_conversions',
+    detail,
+    blocking: transactionId,
+  });
+}
+
 const PERIOD_BUCKETS = { daily: 'day', monthly: 'month', total: 'ever' } as const;
 const GATE_SLUGS = {
   101: 'multiple_conversions',

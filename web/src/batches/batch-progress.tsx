@@ -84,7 +84,7 @@ function RefusedLines({ batchId, verdicts }: { batchId: string; verdicts: readon
   );
 }
 
-export function BatchProgress({ batchId }: { batchId: string }) {
+export function BatchProgress({ batchId, what = 'Batch' }: { batchId: string; what?: string }) {
   const query = useQuery({
     queryKey: ['batch', batchId],
     queryFn: ({ signal }) => get<BatchStatus>(`/batches/${batchId}`, signal),
@@ -95,7 +95,7 @@ export function BatchProgress({ batchId }: { batchId: string }) {
   return (
     <section className="card" aria-labelledby="batch">
       <h2 id="batch">
-        Batch <span className="mono">{batchId}</span>
+        {what} <span className="mono">{batchId}</span>
       </h2>
       <Await query={query} what="the batch">
         {({ state, progress, judged, hits, verdicts }) => {

@@ -45,6 +45,17 @@ function Timeline({ call, zone }: { call: ExplainedCall; zone: string }) {
         <Badge value={call.verdict} tone={call.verdict === 'accepted' ? 'good' : 'bad'} /> judged
         under catalogue version {call.catalogue_version}
       </li>
+      {(['replayed_from', 'replayed_as'] as const).map(
+        (name) =>
+          textOf(row[name]) !== '' && (
+            <li key={name}>
+              {name === 'replayed_from' ? 'Replays the call' : 'Replayed as'}{' '}
+              <Link className="mono" href={`/why/hit_id/${textOf(row[name])}`}>
+                {textOf(row[name])}
+              </Link>
+            </li>
+          ),
+      )}
       {call.events.map((event) => (
         <li key={textOf(event['hit_id'])}>
           <time>{formatTime(timeOf(event, 'hit_time'), zone)}</time>

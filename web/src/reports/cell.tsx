@@ -12,6 +12,8 @@ const PAGES: Readonly<Record<string, string>> = {
   affiliate_id: '/affiliates',
   advertiser_id: '/advertisers',
 };
+/** Hits that a row names, and whose explanation is a page. */
+const HITS = new Set(['replayed_from', 'replayed_as']);
 const MONOSPACED = new Set([
   'hit_id',
   'click_id',
@@ -71,6 +73,12 @@ export function Cell(props: {
         value={textOf(value)}
         tone={name === 'verdict' && value !== 'accepted' ? 'bad' : undefined}
       />
+    );
+  if (HITS.has(name))
+    return (
+      <Link className="mono" href={`/why/hit_id/${textOf(value)}`}>
+        {textOf(value)}
+      </Link>
     );
   if (MONOSPACED.has(name)) return <span className="mono">{textOf(value)}</span>;
   return textOf(value);

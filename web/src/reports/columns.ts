@@ -54,6 +54,7 @@ const SHOWN: Readonly<Record<string, readonly string[]>> = {
     'title',
     'detail',
     'hint',
+    'replayed_as',
     'offer_id',
     'goal_id',
     'affiliate_id',

@@ -4,6 +4,7 @@ import { useState } from 'react';
 import { useSession } from '../api/session.tsx';
 import { ChangeDialog } from '../corrections/change-dialog.tsx';
 import { ExplainDrawer } from '../explain/explain-drawer.tsx';
+import { ReplayDialog } from '../replays/replay-dialog.tsx';
 import { PageHead } from '../ui/bits.tsx';
 import { Empty } from '../ui/states.tsx';
 import { ColumnPicker } from './column-picker.tsx';
@@ -30,6 +31,7 @@ export function ReportPage({ report }: { report: string }) {
   const [state, setState] = useReportState();
   const [why, setWhy] = useState('');
   const [changed, setChanged] = useState('');
+  const [replaying, setReplaying] = useState(false);
   const client = useQueryClient();
   const title = REPORT_TITLES[report] ?? report;
   if (!mayRead(report, user.role)) return <Empty title="This report is not for your role" />;
@@ -53,6 +55,11 @@ export function ReportPage({ report }: { report: string }) {
           onReset={() => setState({ ...state, columns: [] })}
         />
         <ExportButtons report={report} search={search} />
+        {report === 'invalid-traffic' && user.role === 'manager' && (
+          <button type="button" className="button" onClick={() => setReplaying(true)}>
+            Replay…
+          </button>
+        )}
       </PageHead>
       <PeriodForm
         key={periodKey(state)}
@@ -83,6 +90,7 @@ export function ReportPage({ report }: { report: string }) {
         onChange={report === 'transactions' && user.role !== 'affiliate' ? setChanged : undefined}
       />
       {changed !== '' && <ChangeDialog transactionId={changed} onClose={() => setChanged('')} />}
+      {replaying && <ReplayDialog state={state} onClose={() => setReplaying(false)} />}
       {why !== '' && <ExplainDrawer hitId={why} zone={state.tz} onClose={() => setWhy('')} />}
     </>
   );
