@@ -29,6 +29,10 @@ export function createRedisKeys(prefix = 'sluice') {
     maintenanceLock: `${prefix}:maintenance`,
     /** Hash with expiry: which worker writes to the lane now (holder, until) and which is next. Advisory only. */
     laneTurn: (lane: number): string => `{${prefix}:t:${lane}}:turn`,
+    /** String with expiry: which worker looks for affiliate postbacks to send. Advisory only. */
+    outgoingLock: `${prefix}:outgoing`,
+    /** String: when outstanding affiliate postbacks were last queued, ms. Not what the worker knows: Redis lost data, and they are queued again. */
+    outgoingQueued: `${prefix}:outgoing-queued`,
     lane: {
       /** Pattern of a lane's state keys, meta excluded by the caller. */
       pattern: (lane: number): string => `${gate(lane)}:*`,

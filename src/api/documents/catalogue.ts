@@ -20,6 +20,7 @@ export const CATALOGUE_PATHS: Readonly<Record<EditableKind, string>> = {
   goals: 'goals',
   deployments: 'deployments',
   promo_codes: 'promo-codes',
+  affiliate_postbacks: 'affiliate-postbacks',
 };
 export const BULK_MAX = 1_000;
 
