@@ -13,6 +13,8 @@ export function createRedisKeys(prefix = 'sluice') {
     /** BullMQ's lists and sets of a queue, read for the metrics. `wait`: ids, oldest last; `active`: ids; `delayed`: scored ids. */
     queue: (name: string, what: 'wait' | 'active' | 'delayed'): string =>
       `{${prefix}:q}:${name}:${what}`,
+    /** A job of a queue, as BullMQ keeps it: a hash with `timestamp`, when it was added. */
+    job: (name: string, id: string): string => `{${prefix}:q}:${name}:${id}`,
     /** Hash a kind: id → JSON. */
     catalogue: (kind: string): string => `{${prefix}:catalogue}:${kind}`,
     /** Integer: the version that the hashes hold. Missing is not empty: it means refill from ClickHouse. */

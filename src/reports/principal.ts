@@ -44,6 +44,7 @@ const COLUMNS_HIDDEN_FROM_AFFILIATES: ReadonlySet<string> = new Set([
   'adv_param5',
   'blocking_transaction_id',
   'detail',
+  'resent_by',
   'query',
   'body',
   'cookies',

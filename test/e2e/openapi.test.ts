@@ -103,19 +103,29 @@ describe('the document', () => {
   });
 
   it('names every path of the contract, each with a summary, its parameters and its answers', () => {
-    const kinds = ['advertisers', 'affiliates', 'offers', 'goals', 'deployments', 'promo-codes'];
+    const kinds = [
+      'advertisers',
+      'affiliates',
+      'offers',
+      'goals',
+      'deployments',
+      'promo-codes',
+      'affiliate-postbacks',
+    ];
     const reports = [
       'clicks',
       'invalid-clicks',
       'transactions',
       'invalid-traffic',
       'postbacks',
+      'affiliate-postbacks',
       'statistics',
     ];
     const paths = [
       ...kinds.flatMap((kind) => [`/${kind}`, `/${kind}/{id}`]),
       ...reports.map((name) => `/reports/${name}`),
       '/promo-codes/bulk',
+      '/affiliate-postbacks/{id}/resend',
       '/explain',
       '/explain/test',
       '/tail',
@@ -172,7 +182,15 @@ describe('the document', () => {
       `conv?click_id=${clickId}&goal_alias=many&amount=1.5`,
     );
     const bad = await sendCall(sluice, manager, 'conv?click_id={click_id}');
-    const kinds = ['advertisers', 'affiliates', 'offers', 'goals', 'deployments', 'promo-codes'];
+    const kinds = [
+      'advertisers',
+      'affiliates',
+      'offers',
+      'goals',
+      'deployments',
+      'promo-codes',
+      'affiliate-postbacks',
+    ];
     const fresh: Readonly<Record<string, object>> = {
       advertisers: { name: 'New', token: 'secret' },
       affiliates: { name: 'New' },
@@ -180,6 +198,7 @@ describe('the document', () => {
       goals: { offer_id: 16, alias: 'new', payout: '1.5', affiliate_caps: { '1': { daily: 3 } } },
       deployments: { offer_id: 16, affiliate_id: 3 },
       'promo-codes': { code: 'NEW1', affiliate_id: 1, offer_id: 16, start_date: '2026-01-01' },
+      'affiliate-postbacks': { affiliate_id: 1, url: 'https://tracker.example/?c={aff_click_id}' },
     };
     for (const kind of kinds) {
       for (const client of [manager, affiliate, nobody]) {
@@ -209,6 +228,7 @@ describe('the document', () => {
       'transactions',
       'invalid-traffic',
       'postbacks',
+      'affiliate-postbacks',
       'statistics',
     ]) {
       for (const client of [manager, affiliate, nobody]) {

@@ -100,6 +100,7 @@ export function createConversionIngest(deps: ConversionDeps) {
       header: chunk.header,
       chunkHits: chunk.hits.length,
       batchLine: prepared.call.hit.batch?.line ?? 0,
+      suppressPostbacks: prepared.call.batch?.suppressPostbacks === true,
       callerIp: prepared.call.hit.ip,
     };
     const toRow: LaneCall['toRow'] = (fields, block) =>

@@ -19,8 +19,8 @@ interface LogRow {
 const LOOK_MS = 500;
 
 export interface PostbackEntries {
-  /** Reads what is new, at most twice a second; fails softly: what was known stays. */
-  refresh(): Promise<void>;
+  /** Reads what is new: at most twice a second, or `now`. Rejects when a store does not answer. */
+  refresh(now?: boolean): Promise<void>;
   /** No version ever had an entry: there is nothing to look for. */
   readonly none: boolean;
   /** The version that had the first entry. */
@@ -83,8 +83,8 @@ export function createPostbackEntries(deps: {
   }
 
   return {
-    async refresh() {
-      if (clock() - lookedAtMs < LOOK_MS && readVersion >= 0) return;
+    async refresh(now = false) {
+      if (!now && clock() - lookedAtMs < LOOK_MS && readVersion >= 0) return;
       reading ??= read().finally(() => {
         reading = undefined;
       });

@@ -15,6 +15,7 @@ import { createAttemptWriter } from './attempt-writer.ts';
 import { startDispatcher } from './dispatcher.ts';
 import { createPostbackEntries } from './entries.ts';
 import { readHistories, standingEvent } from './events.ts';
+import { isSent } from './outstanding.ts';
 import { createHostLimiter } from './host-limiter.ts';
 import { createOutgoingRequest, type OutgoingLimits } from './request.ts';
 import { createHostResolver, type ResolveHost } from './resolver.ts';
@@ -55,6 +56,7 @@ export function startOutgoing(deps: OutgoingDeps) {
       const histories = await readHistories(clickhouse, [transactionId]);
       return standingEvent(histories.get(transactionId) ?? [], hitId);
     },
+    isSent: (job) => isSent(clickhouse, job),
     send: createOutgoingRequest({
       resolve: deps.resolve ?? createHostResolver(),
       allowed: deps.allowed,

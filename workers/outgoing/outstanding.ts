@@ -83,6 +83,19 @@ export async function* eventsNotAttempted(
   }
 }
 
+/** Whether an attempt of the postback has succeeded. */
+export async function isSent(
+  clickhouse: ClickHouse,
+  { eventTimeS, hitId, postbackId }: AffiliatePostbackJob,
+): Promise<boolean> {
+  const rows = await clickhouse.query(
+    `SELECT 1 FROM affiliate_postback_log
+     WHERE event_time = fromUnixTimestamp({eventTimeS:Int64}) AND hit_id = {hitId:String} AND postback_id = {postbackId:String} AND outcome = 'sent' LIMIT 1`,
+    { eventTimeS, hitId, postbackId },
+  );
+  return rows.length > 0;
+}
+
 interface StandingRow {
   readonly postback_id: string;
   readonly attempt: number;

@@ -68,6 +68,8 @@ function reasonAgainst(
 export function createPostbackSender(deps: {
   readonly entries: PostbackEntries;
   readonly loadEvent: (job: AffiliatePostbackJob) => Promise<StandingEvent | undefined>;
+  /** Whether some attempt has succeeded: someone had it sent again meanwhile. */
+  readonly isSent: (job: AffiliatePostbackJob) => Promise<boolean>;
   readonly send: SendOutgoing;
   readonly limiter: HostLimiter;
   readonly attempts: AttemptWriter;
@@ -134,7 +136,9 @@ export function createPostbackSender(deps: {
 
   /** Rejects when a store does not answer: nothing was sent then. */
   return async function deliver(job: AffiliatePostbackJob, signal: AbortSignal): Promise<Delivery> {
-    await entries.refresh();
+    // Who has a postback sent again has often mended its URL just before.
+    await entries.refresh(job.resentBy !== '');
+    if (job.attempt > 1 && job.resentBy === '' && (await deps.isSent(job))) return DONE;
     const entry = entries.newest(job.entryId);
     const event = job.texts === undefined ? await deps.loadEvent(job) : undefined;
     const texts = job.texts ?? event?.texts;
