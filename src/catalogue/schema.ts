@@ -3,7 +3,7 @@
  * fields refused by name. Rules between entities (references, uniqueness) are in `rules.ts`.
  */
 import { z } from 'zod';
-import { faultOfPostbackUrl } from '../domain/affiliate-postbacks.ts';
+import { faultOfPostbackUrl } from '../domain/affiliate-postback-url.ts';
 import {
   ADVERTISER_STATUSES,
   AFFILIATE_STATUSES,

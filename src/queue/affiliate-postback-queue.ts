@@ -2,7 +2,7 @@
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { PostbackReference } from '../../clickhouse/affiliate-postback-log.ts';
-import type { MacroTexts } from '../domain/affiliate-postbacks.ts';
+import type { MacroTexts } from '../domain/affiliate-postback-url.ts';
 
 export const AFFILIATE_POSTBACK_QUEUE = 'affiliate-postbacks';
 

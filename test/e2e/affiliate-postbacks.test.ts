@@ -201,7 +201,7 @@ it('a killed worker loses no postback: what it had begun is sent again, under th
   for (const pid of sluice.pidsOf('worker')) process.kill(pid, 'SIGKILL');
   hang = false;
   const rows = await sentOf(entry, 6);
-  expect(rows.map((row) => row['transaction_id']).toSorted()).toEqual(transactions.toSorted());
+  expect(new Set(rows.map((row) => row['transaction_id']))).toEqual(new Set(transactions));
   const ids = (calls: typeof endpoint.calls): Set<string | null> =>
     new Set(calls.map(({ query }) => query.get('id')));
   expect(ids(endpoint.callsTo('/killed')).size).toBe(6);

@@ -13,6 +13,7 @@ import { OffersPage } from './offers/offers-page.tsx';
 import { PeoplePage } from './people/people-page.tsx';
 import { AdvertiserPage, AffiliatePage } from './people/person-page.tsx';
 import { AssetsPage } from './portal/assets-page.tsx';
+import { PostbacksPage } from './postbacks/affiliate-postbacks.tsx';
 import { ReportPage } from './reports/report-page.tsx';
 import { StatisticsPage } from './reports/statistics-page.tsx';
 import { Shell } from './shell/shell.tsx';
@@ -37,6 +38,9 @@ export function App() {
           </Route>
           <Route path="/batches">
             <BatchPage />
+          </Route>
+          <Route path="/postbacks">
+            <PostbacksPage />
           </Route>
           <Route path="/assets/tracking-link">
             <AssetsPage />

@@ -11,9 +11,10 @@ import type { ClickHouse } from '../../clickhouse/client.ts';
 import { messageOf } from '../../src/domain/app-error.ts';
 import { entriesFor, postbackIdOf } from '../../src/domain/affiliate-postbacks.ts';
 import { LANE_COUNT } from '../../src/domain/gate-request.ts';
-import type {
-  AffiliatePostbackQueue,
-  QueuedPostback,
+import {
+  AFFILIATE_POSTBACK_QUEUE,
+  type AffiliatePostbackQueue,
+  type QueuedPostback,
 } from '../../src/queue/affiliate-postback-queue.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
 import type { PostbackEntries } from './entries.ts';
@@ -39,6 +40,12 @@ const SWEEP_OVERLAP_S = 600;
 /** Events of one transaction in one look go out in their order, this far apart. */
 const SPREAD_MS = 1_000;
 const WARN_MS = 60_000;
+/**
+ * Postbacks in Redis at most, about: a batch of millions must not fill the memory that ingestion needs. The rest stays
+ * outstanding in ClickHouse until there is room. Waiting ones are whole (1.5 kB), delayed ones mostly not (0.5 kB).
+ */
+const WAITING_MAX = 20_000;
+const DELAYED_MAX = 200_000;
 
 export interface DispatcherDeps {
   readonly redis: Redis;
@@ -99,11 +106,29 @@ export function startDispatcher(deps: DispatcherDeps) {
   let warnedAtMs = 0;
   const closing = new AbortController();
 
+  const rest = (ms: number): Promise<void> =>
+    // Rejects when it is cut short, which is fine.
+    setTimeout(ms, undefined, { signal: closing.signal }).catch(() => undefined);
+
   async function lead(): Promise<boolean> {
     const taken = await redis.set(keys.outgoingLock, me, 'PX', LOCK_MS, 'NX');
     if (taken === null && (await redis.get(keys.outgoingLock)) !== me) return false;
     await redis.pexpire(keys.outgoingLock, LOCK_MS);
     return true;
+  }
+
+  /** Resolves when Redis may take another page; this worker goes on leading meanwhile. */
+  async function untilRoom(): Promise<void> {
+    for (;;) {
+      await redis.pexpire(keys.outgoingLock, LOCK_MS);
+      const [waiting, delayed] = await Promise.all([
+        redis.llen(keys.queue(AFFILIATE_POSTBACK_QUEUE, 'wait')),
+        redis.zcard(keys.queue(AFFILIATE_POSTBACK_QUEUE, 'delayed')),
+      ]);
+      if (waiting < WAITING_MAX && delayed < DELAYED_MAX) return;
+      if (closing.signal.aborted) throw new Error('the worker ends');
+      await rest(REST_MS);
+    }
   }
 
   /** Queues all that is outstanding and not queued. Afterwards positions say what is new. */
@@ -115,13 +140,13 @@ export function startDispatcher(deps: DispatcherDeps) {
     let oldestS = nowS - SWEEP_OVERLAP_S;
     const sinceS = Math.max(queuedUntilS, nowS - WINDOW_S);
     for await (const rows of eventsNotAttempted(clickhouse, entries, sinceS)) {
-      await redis.pexpire(keys.outgoingLock, LOCK_MS);
+      await untilRoom();
       const postbacks = await postbacksOf(deps, rows);
       oldestS = Math.min(oldestS, ...postbacks.map(({ job }) => job.eventTimeS));
       restored += await queue.restore(postbacks);
     }
     for await (const unended of postbacksUnended(clickhouse, nowS - WINDOW_S)) {
-      await redis.pexpire(keys.outgoingLock, LOCK_MS);
+      await untilRoom();
       restored += await queue.restore(
         unended.map(({ job, dueMs }) => ({ job, delayMs: Math.max(0, dueMs - clock()) })),
       );
@@ -145,8 +170,10 @@ export function startDispatcher(deps: DispatcherDeps) {
   async function scan(known: Positions): Promise<void> {
     lookedAtMs = clock();
     const heads = await readHeads(clickhouse, known);
-    for await (const rows of eventsBetween(clickhouse, entries, known, heads))
+    for await (const rows of eventsBetween(clickhouse, entries, known, heads)) {
+      await untilRoom();
       await queue.add(await postbacksOf(deps, rows));
+    }
     scanned = heads;
   }
 
@@ -163,10 +190,6 @@ export function startDispatcher(deps: DispatcherDeps) {
     if (scanned !== undefined && (await hasNews(scanned))) await scan(scanned);
     return PERIOD_MS;
   }
-
-  const rest = (ms: number): Promise<void> =>
-    // Rejects when it is cut short, which is fine.
-    setTimeout(ms, undefined, { signal: closing.signal }).catch(() => undefined);
 
   async function run(): Promise<void> {
     while (!closing.signal.aborted) {

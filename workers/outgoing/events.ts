@@ -4,7 +4,7 @@
  */
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { timeLiteral } from '../../clickhouse/insert.ts';
-import type { MacroTexts } from '../../src/domain/affiliate-postbacks.ts';
+import type { MacroTexts } from '../../src/domain/affiliate-postback-url.ts';
 import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
 
 /** A row of the log, as far as events need it. */

@@ -6,7 +6,8 @@
 import { request as requestHttp, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { messageOf } from '../../src/domain/app-error.ts';
-import { faultOfPostbackUrl, parseRetryAfter } from '../../src/domain/affiliate-postbacks.ts';
+import { faultOfPostbackUrl } from '../../src/domain/affiliate-postback-url.ts';
+import { parseRetryAfter } from '../../src/domain/affiliate-postbacks.ts';
 import { mayConnectTo } from '../../src/domain/outgoing-address.ts';
 import type { ResolveHost } from './resolver.ts';
 

@@ -3,13 +3,12 @@
  * the job ends or waits for its next attempt; a process that dies before makes the attempt again, under the same id.
  */
 import type { Attempt } from '../../clickhouse/affiliate-postback-log.ts';
+import { fillPostbackUrl, type MacroTexts } from '../../src/domain/affiliate-postback-url.ts';
 import {
   ATTEMPTS_MAX,
-  fillPostbackUrl,
   outcomeOfStatus,
   retryDelayMs,
   RETRY_PACE,
-  type MacroTexts,
   type RetryPace,
 } from '../../src/domain/affiliate-postbacks.ts';
 import type { AffiliatePostback } from '../../src/domain/catalogue.ts';

@@ -1,4 +1,4 @@
-/** Reports → Clicks, Transactions; Logs → Invalid Traffic, Invalid Clicks, Postbacks. */
+/** Reports → Clicks, Transactions; Logs → Invalid Traffic, Invalid Clicks, Postbacks, Affiliate Postbacks. */
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useSession } from '../api/session.tsx';
@@ -11,7 +11,9 @@ import { ExportButtons } from './export-button.tsx';
 import { Filters } from './filters.tsx';
 import { PeriodForm, periodKey } from './period-form.tsx';
 import { apiSearchOf, useReportState } from './report-url.ts';
-import { ReportTable } from './report-table.tsx';
+import { textOf } from './cell.tsx';
+import { ReportTable, type RowAction } from './report-table.tsx';
+import { useResend } from './use-resend.ts';
 import { TotalsLine } from './totals.tsx';
 
 const FILTERS_FIRST = [
@@ -20,6 +22,8 @@ const FILTERS_FIRST = [
   'affiliate_id',
   'verdict',
   'conv_status',
+  'outcome',
+  'transaction_id',
   'click_id',
   'promo_code',
 ];
@@ -29,6 +33,7 @@ export function ReportPage({ report }: { report: string }) {
   const [state, setState] = useReportState();
   const [why, setWhy] = useState('');
   const client = useQueryClient();
+  const resend = useResend();
   const title = REPORT_TITLES[report] ?? report;
   if (!mayRead(report, user.role)) return <Empty title="This report is not for your role" />;
 
@@ -39,6 +44,10 @@ export function ReportPage({ report }: { report: string }) {
   const columns = shown.flatMap((name) => all.filter((column) => column.name === name));
   const filterable = all.filter(({ type }) => type !== 'DateTime').map(({ name }) => name);
   const search = apiSearchOf(state);
+  const explain: RowAction | undefined =
+    user.role === 'affiliate'
+      ? undefined
+      : { label: 'Why?', heading: 'Explanation', run: (row) => setWhy(textOf(row['hit_id'])) };
   const first = FILTERS_FIRST.filter((name) => filterable.includes(name));
 
   return (
@@ -77,7 +86,7 @@ export function ReportPage({ report }: { report: string }) {
         zone={state.tz}
         linked={user.role !== 'affiliate'}
         onSort={(sort) => setState({ ...state, sort })}
-        onWhy={user.role === 'affiliate' ? undefined : setWhy}
+        action={report === 'affiliate-postbacks' ? resend : explain}
       />
       {why !== '' && <ExplainDrawer hitId={why} zone={state.tz} onClose={() => setWhy('')} />}
     </>

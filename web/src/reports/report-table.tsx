@@ -1,6 +1,7 @@
 /** The rows of a report: sortable columns, keyset pages that follow one another as one scrolls, Why? on every row. */
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useEffect, useRef } from 'react';
+import { REPORTS } from '../../../src/reports/definitions.ts';
 import { get } from '../api/client.ts';
 import { useNames } from '../api/catalogue.ts';
 import { labelOf } from '../format.ts';
@@ -76,6 +77,13 @@ function SortableHead(props: { column: Column; sort: string; onSort: (sort: stri
   );
 }
 
+export interface RowAction {
+  readonly label: string;
+  /** Of its column, for those who hear the table. */
+  readonly heading: string;
+  readonly run: (row: Row) => void;
+}
+
 export function ReportTable(props: {
   report: string;
   columns: readonly Column[];
@@ -84,13 +92,14 @@ export function ReportTable(props: {
   zone: string;
   linked: boolean;
   onSort: (sort: string) => void;
-  /** Absent: this user may not ask why. */
-  onWhy?: ((hitId: string) => void) | undefined;
+  /** A button on every row; absent: this user has none. */
+  action?: RowAction | undefined;
 }) {
-  const { report, columns, zone, linked, onWhy } = props;
+  const { report, columns, zone, linked, action } = props;
+  const { id, time } = REPORTS.get(report) ?? { id: 'hit_id', time: 'hit_time' };
   const query = useReportRows(report, props.search);
   const nameOf = useNames();
-  const sort = props.sort === '' ? '-hit_time' : props.sort;
+  const sort = props.sort === '' ? `-${time}` : props.sort;
   return (
     <Await query={query} what="rows">
       {({ pages }) => {
@@ -106,9 +115,9 @@ export function ReportTable(props: {
             <table>
               <thead>
                 <tr>
-                  {onWhy !== undefined && (
+                  {action !== undefined && (
                     <th scope="col">
-                      <span className="visually-hidden">Explanation</span>
+                      <span className="visually-hidden">{action.heading}</span>
                     </th>
                   )}
                   {columns.map((column) => (
@@ -123,15 +132,15 @@ export function ReportTable(props: {
               </thead>
               <tbody>
                 {rows.map((row) => (
-                  <tr key={textOf(row['hit_id'])}>
-                    {onWhy !== undefined && (
+                  <tr key={textOf(row[id])}>
+                    {action !== undefined && (
                       <td>
                         <button
                           type="button"
                           className="button small"
-                          onClick={() => onWhy(textOf(row['hit_id']))}
+                          onClick={() => action.run(row)}
                         >
-                          Why?
+                          {action.label}
                         </button>
                       </td>
                     )}
