@@ -77,7 +77,7 @@ function checked(client: ApiClient): ApiClient {
 }
 
 beforeAll(async () => {
-  sluice = await startSluice();
+  sluice = await startSluice({ SLUICE_OUTGOING_ALLOW: '127.0.0.1/32' });
   document = (await (await fetch(`${sluice.apiUrl}/api/openapi.json`)).json()) as Document;
   await sluice.run(['catalogue', 'apply', projectPath('test/e2e/contract-catalogue.yaml')]);
   await waitFor(
@@ -89,6 +89,21 @@ beforeAll(async () => {
 afterAll(async () => {
   await sluice?.stop();
 });
+
+/** Converts until an affiliate's postback is in the log; resolves to its id. */
+async function tellAffiliate(manager: ApiClient): Promise<string> {
+  const url = `${sluice.apiUrl}/healthz?t={transaction_id}`;
+  await manager.send('POST', '/affiliate-postbacks', { affiliate_id: 1, url });
+  return waitFor(
+    async () => {
+      const clickId = await sendClick(sluice, 'o=16&a=1');
+      await sendCall(sluice, manager, `conv?click_id=${clickId}&goal_alias=many`);
+      const { rows } = await manager.get('/reports/affiliate-postbacks?outcome=sent');
+      return rows[0] === undefined ? undefined : String(rows[0]['postback_id']);
+    },
+    { timeoutMs: 20_000, what: 'an affiliate to be told', intervalMs: 500 },
+  );
+}
 
 describe('the document', () => {
   it('is valid OpenAPI 3.1', async () => {
@@ -222,6 +237,11 @@ describe('the document', () => {
       items: [fresh['promo-codes'], fresh['promo-codes'], {}],
     });
     await manager.send('POST', '/promo-codes/bulk', { items: [] });
+    const told = await tellAffiliate(manager);
+    for (const client of [manager, affiliate, nobody]) {
+      await client.send('POST', `/affiliate-postbacks/${told}/resend`);
+      await client.send('POST', '/affiliate-postbacks/nothing/resend');
+    }
     for (const name of [
       'clicks',
       'invalid-clicks',
