@@ -1,5 +1,5 @@
 /**
- * How long raw rows are kept, by table. Clicks and rejected calls may go; conversions and their changes never do: the
+ * How long raw rows are kept, by table. Clicks, rejected calls and attempts of affiliate postbacks may go; conversions and their changes never do: the
  * gate's state must always be computable from the log (invariant 6). Hourly statistics outlive the rows they count.
  */
 import type { ClickHouse } from './client.ts';
@@ -8,6 +8,7 @@ import type { ClickHouse } from './client.ts';
 export interface Retention {
   readonly clicksDays: number | null;
   readonly invalidDays: number | null;
+  readonly affiliatePostbacksDays: number | null;
 }
 
 /** Counted from the writing: a chunk that comes late must not vanish before its edge has seen it confirmed. */
@@ -30,13 +31,17 @@ async function setExpiry(clickhouse: ClickHouse, table: string, rule: string): P
 /** Puts the rules into the tables, where the engine's merges follow them; names the tables whose rule changed. */
 export async function applyRetention(
   clickhouse: ClickHouse,
-  { clicksDays, invalidDays }: Retention,
+  { clicksDays, invalidDays, affiliatePostbacksDays }: Retention,
 ): Promise<readonly string[]> {
   const rules = [
     ['click_log', clicksDays === null ? '' : expiry(clicksDays)],
     [
       'postback_log',
       invalidDays === null ? '' : `${expiry(invalidDays)} WHERE row_kind = 'invalid'`,
+    ],
+    [
+      'affiliate_postback_log',
+      affiliatePostbacksDays === null ? '' : expiry(affiliatePostbacksDays),
     ],
   ] as const;
   const changed: string[] = [];

@@ -134,4 +134,31 @@ export const REPLAY_LANE_COLUMNS: readonly Column[] = [
   ['lane', 'UInt16'],
 ];
 
+export const AFFILIATE_POSTBACK_COLUMNS: readonly Column[] = [
+  ['attempt_id', 'String'],
+  ['attempt_time', TIME],
+  ['postback_id', 'String'],
+  ['attempt', 'UInt16'],
+  ['outcome', 'String'],
+  ['final', 'UInt8'],
+  ['resent_by', 'String'],
+  ['entry_id', 'UInt32'],
+  ['fanout', 'UInt16'],
+  ['transaction_id', 'String'],
+  ['hit_id', 'String'],
+  ['event_time', 'DateTime'],
+  ['offer_id', 'UInt32'],
+  ['goal_id', 'UInt32'],
+  ['affiliate_id', 'UInt32'],
+  ['conv_status', 'String'],
+  ['method', 'String'],
+  ['url', 'String'],
+  ['status_code', 'UInt16'],
+  ['duration_ms', 'UInt32'],
+  ['answer', 'String'],
+  ['error', 'String'],
+  ['next_attempt_time', `Nullable(${TIME})`],
+  ['block_time', 'DateTime'],
+];
+
 export type { Column };

@@ -86,6 +86,7 @@ export function sqlDocument(): string {
     ...columnsOf('0002_create_postback_log.sql'),
     ...columnsOf('0041_add_correction_columns.sql'),
   ]);
+  const attempts = columnsOf('0050_create_affiliate_postback_log.sql');
   // A view that was replaced is what its newest migration says.
   const views = new Map(
     readdirSync(migrations)
@@ -98,7 +99,8 @@ export function sqlDocument(): string {
   const sections = [...views].map(([view, file]) => {
     const sql = readFileSync(`${migrations}/${file}`, 'utf8');
     const purpose = /^-- (.*)$/m.exec(sql)?.[1] ?? '';
-    const base = view.includes('clicks') ? clicks : postbacks;
+    const base =
+      view === 'affiliate_postbacks' ? attempts : view.includes('clicks') ? clicks : postbacks;
     const rows = viewColumns(sql).map((name) => {
       const column = (view === 'statistics_hourly' ? OWN[name] : OF_VIEW[`${view}.${name}`]) ??
         base.get(name) ??

@@ -37,6 +37,8 @@ export interface Config {
   readonly ipStorage: IpStorageMode;
   /** Null: made of this data dir's secrets. */
   readonly ipHashKey: string | null;
+  /** CIDRs that affiliate postbacks may go to beside public addresses. */
+  readonly outgoingAllow: readonly string[];
   /** Null but in fault tests: names a file that says where this process shall die (`cli/crash.ts`). */
   readonly crashFile: string | null;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
@@ -155,7 +157,9 @@ export function readConfig(
     retention: {
       clicksDays: read.days('SLUICE_RETENTION_CLICKS_DAYS'),
       invalidDays: read.days('SLUICE_RETENTION_INVALID_DAYS'),
+      affiliatePostbacksDays: read.days('SLUICE_RETENTION_AFFILIATE_POSTBACKS_DAYS'),
     },
+    outgoingAllow: read.cidrs('SLUICE_OUTGOING_ALLOW'),
     crashFile: read.text('SLUICE_CRASH_FILE'),
     logLevel: read.oneOf('SLUICE_LOG_LEVEL', 'info', ['debug', 'info', 'warn', 'error']),
     threadPoolSize: read.integer('UV_THREADPOOL_SIZE', 4, 1, 1024),

@@ -14,6 +14,7 @@ export const LIST_FILTERS: Readonly<Record<EditableKind, readonly string[]>> = {
   goals: ['id', 'offer_id', 'alias', 'title', 'status', 'type', 'default', 'currency'],
   deployments: ['id', 'offer_id', 'affiliate_id', 'status'],
   promo_codes: ['id', 'code', 'affiliate_id', 'offer_id'],
+  affiliate_postbacks: ['id', 'affiliate_id', 'offer_id', 'goal_id', 'method', 'status'],
 };
 
 /** Where an entity stands in its list: the order in which the state holds its kind. */

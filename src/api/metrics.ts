@@ -7,7 +7,8 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import { messageOf } from '../domain/app-error.ts';
 import { LANE_COUNT } from '../domain/gate-request.ts';
 import { CHUNK_KINDS } from '../domain/hit.ts';
-import { readBacklog } from '../queue/backlog.ts';
+import { AFFILIATE_POSTBACK_QUEUE } from '../queue/affiliate-postback-queue.ts';
+import { readBacklog, readPostbackBacklog, type Backlog } from '../queue/backlog.ts';
 import { queueNameOf } from '../queue/chunk-job.ts';
 import { readHeartbeats } from '../redis/heartbeats.ts';
 import type { ApiContext } from './context.ts';
@@ -36,11 +37,20 @@ function createGauges(registry: Registry) {
       'Verdicts that the living workers gave to conversion calls since each started',
       ['verdict'],
     ),
+    postbackAttempts: gauge(
+      'sluice_affiliate_postback_attempts',
+      'Attempts of affiliate postbacks that the living workers made since each started',
+      ['outcome'],
+    ),
     up: gauge('sluice_store_up', '1 when the store answers the API', ['store']),
-    queueJobs: gauge('sluice_queue_jobs', 'Chunks in the queue, by state', ['queue', 'state']),
+    queueJobs: gauge(
+      'sluice_queue_jobs',
+      'Jobs in the queue, by state: chunks, or affiliate postbacks',
+      ['queue', 'state'],
+    ),
     queueAge: gauge(
       'sluice_queue_oldest_seconds',
-      'Age of the oldest waiting chunk, since the edge opened it; 0 when none waits',
+      'Age of the oldest waiting job: since the edge opened the chunk, or the postback was due; 0 when none waits',
       ['queue'],
     ),
     alive: gauge('sluice_roles_alive', 'Processes that were heard of in the last 10 s', ['role']),
@@ -57,14 +67,16 @@ function createGauges(registry: Registry) {
 }
 type Gauges = ReturnType<typeof createGauges>;
 
+function setQueue(gauges: Gauges, queue: string, { oldestMs, ...counts }: Backlog): void {
+  for (const [state, count] of Object.entries(counts))
+    gauges.queueJobs.set({ queue, state }, count);
+  gauges.queueAge.set({ queue }, (oldestMs ?? 0) / 1000);
+}
+
 async function readQueues({ redis, keys }: Sources, gauges: Gauges): Promise<void> {
-  for (const kind of CHUNK_KINDS) {
-    const queue = queueNameOf(kind);
-    const { oldestMs, ...counts } = await readBacklog(redis, keys, kind);
-    for (const [state, count] of Object.entries(counts))
-      gauges.queueJobs.set({ queue, state }, count);
-    gauges.queueAge.set({ queue }, (oldestMs ?? 0) / 1000);
-  }
+  for (const kind of CHUNK_KINDS)
+    setQueue(gauges, queueNameOf(kind), await readBacklog(redis, keys, kind));
+  setQueue(gauges, AFFILIATE_POSTBACK_QUEUE, await readPostbackBacklog(redis, keys));
 }
 
 async function readRoles({ redis, keys }: Sources, gauges: Gauges): Promise<void> {
@@ -79,6 +91,9 @@ async function readRoles({ redis, keys }: Sources, gauges: Gauges): Promise<void
     for (const { verdicts = {} } of beats)
       for (const [verdict, count] of Object.entries(verdicts))
         gauges.verdicts.inc({ verdict }, count);
+    for (const { affiliatePostbacks = {} } of beats)
+      for (const [outcome, count] of Object.entries(affiliatePostbacks))
+        gauges.postbackAttempts.inc({ outcome }, count);
     if (role === 'edge')
       gauges.unconfirmed.set(
         beats.reduce((sum, { unconfirmedChunks = 0 }) => sum + unconfirmedChunks, 0),

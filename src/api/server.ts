@@ -7,6 +7,7 @@ import type { ApiContext } from './context.ts';
 import { OPENAPI } from './documents/document.ts';
 import { createApiMetrics } from './metrics.ts';
 import { createErrorHandler, sendNotFound } from './problem.ts';
+import { registerAffiliatePostbackResendRoute } from './routes/affiliate-postback-resend.ts';
 import { registerBatchUploadRoute } from './routes/batch-upload.ts';
 import { registerBatchRoutes } from './routes/batches.ts';
 import { registerCatalogueRoutes } from './routes/catalogue.ts';
@@ -80,6 +81,7 @@ export async function createApiServer(context: ApiContext): Promise<FastifyInsta
   registerKeyRoutes(app, context);
   registerCatalogueRoutes(app, context);
   registerPromoCodeBulkRoute(app, context);
+  registerAffiliatePostbackResendRoute(app, context);
   registerBatchUploadRoute(app, context);
   registerSessionRoutes(app, context);
   registerUserRoutes(app, context);

@@ -7,6 +7,7 @@ import type { CatalogueState } from '../domain/catalogue.ts';
 import { identityOf, type CatalogueKind } from './published.ts';
 import {
   advertiserSchema,
+  affiliatePostbackSchema,
   affiliateSchema,
   deploymentSchema,
   goalSchema,
@@ -50,6 +51,13 @@ export const RESOURCES: Readonly<Record<EditableKind, Resource>> = {
     noun: 'promo code',
     readOnly: ['id', 'sequence'],
     fixed: [],
+  },
+  // Its log belongs to its affiliate.
+  affiliate_postbacks: {
+    schema: affiliatePostbackSchema,
+    noun: 'affiliate postback',
+    readOnly: [],
+    fixed: ['id', 'affiliate_id'],
   },
 };
 
@@ -174,22 +182,29 @@ export function patchEntity(
   return { state: withEntities(state, kind, entities), entity };
 }
 
+/** Which kinds refer to a kind, by which field, and what they are called. */
+const REFERENCES: Readonly<
+  Partial<Record<EditableKind, readonly (readonly [EditableKind, string, string])[]>>
+> = {
+  advertisers: [['offers', 'advertiser_id', 'offers']],
+  affiliates: [
+    ['deployments', 'affiliate_id', 'deployments'],
+    ['promo_codes', 'affiliate_id', 'promo codes'],
+    ['affiliate_postbacks', 'affiliate_id', 'affiliate postbacks'],
+  ],
+  offers: [
+    ['goals', 'offer_id', 'goals'],
+    ['deployments', 'offer_id', 'deployments'],
+    ['promo_codes', 'offer_id', 'promo codes'],
+    ['affiliate_postbacks', 'offer_id', 'affiliate postbacks'],
+  ],
+  goals: [['affiliate_postbacks', 'goal_id', 'affiliate postbacks']],
+};
+
 /** What still refers to an entity, in words. */
 function referencesTo(state: CatalogueState, kind: EditableKind, id: number): string[] {
-  const column =
-    kind === 'advertisers' ? 'advertiser_id' : kind === 'affiliates' ? 'affiliate_id' : 'offer_id';
-  const kinds: readonly (readonly [EditableKind, string])[] =
-    kind === 'advertisers'
-      ? [['offers', 'offers']]
-      : kind === 'affiliates' || kind === 'offers'
-        ? [
-            ['goals', 'goals'],
-            ['deployments', 'deployments'],
-            ['promo_codes', 'promo codes'],
-          ]
-        : [];
-  return kinds.flatMap(([other, words]) => {
-    const count = entitiesOf(state, other).filter((entity) => entity[column] === id).length;
+  return (REFERENCES[kind] ?? []).flatMap(([other, field, words]) => {
+    const count = entitiesOf(state, other).filter((entity) => entity[field] === id).length;
     return count === 0 ? [] : [`${count} ${words}`];
   });
 }

@@ -5,6 +5,7 @@ import type { CatalogueState, Goal, PromoCode } from '../domain/catalogue.ts';
 import type { NextId } from './edits.ts';
 import {
   advertiserSchema,
+  affiliatePostbackSchema,
   affiliateSchema,
   deploymentSchema,
   goalSchema,
@@ -22,9 +23,17 @@ export interface CatalogueFile {
   readonly goals: readonly Goal[];
   readonly deployments: readonly z.infer<typeof deploymentSchema>[];
   readonly promo_codes: readonly z.infer<typeof promoCodeSchema>[];
+  readonly affiliate_postbacks: readonly z.infer<typeof affiliatePostbackSchema>[];
 }
 
-const SECTIONS = ['advertisers', 'affiliates', 'offers', 'deployments', 'promo_codes'] as const;
+const SECTIONS = [
+  'advertisers',
+  'affiliates',
+  'offers',
+  'deployments',
+  'promo_codes',
+  'affiliate_postbacks',
+] as const;
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -56,7 +65,7 @@ export function parseCatalogueFile(text: string): CatalogueFile {
     throw new CatalogueFaults([
       {
         field: '(file)',
-        message: 'must be a map of advertisers, affiliates, offers, deployments, promo_codes',
+        message: `must be a map of ${SECTIONS.join(', ')}`,
       },
     ]);
   const faults: Fault[] = [];
@@ -106,6 +115,11 @@ export function parseCatalogueFile(text: string): CatalogueFile {
       promoCodeSchema,
       listOf(root['promo_codes'], 'promo_codes'),
       'promo_codes',
+    ),
+    affiliate_postbacks: parseList(
+      affiliatePostbackSchema,
+      listOf(root['affiliate_postbacks'], 'affiliate_postbacks'),
+      'affiliate_postbacks',
     ),
   };
   faults.push(...doubles(file));
@@ -161,6 +175,11 @@ function doubles(file: CatalogueFile): Fault[] {
     file.promo_codes.map((p) => `${p.code.toLowerCase()} of offer ${p.offer_id}`),
     'the promo code',
   );
+  check(
+    'affiliate_postbacks',
+    file.affiliate_postbacks.map(({ id }) => String(id)),
+    'affiliate postback',
+  );
   return faults;
 }
 
@@ -209,6 +228,7 @@ export function mergeFile(
     goals: merge(state.goals, file.goals),
     deployments: [...state.deployments.filter((d) => !named.has(pair(d))), ...file.deployments],
     promo_codes: mergePromoCodes(state.promo_codes, file.promo_codes, nextId('promo_codes')),
+    affiliate_postbacks: merge(state.affiliate_postbacks, file.affiliate_postbacks),
   };
 }
 
@@ -222,5 +242,6 @@ export function exportCatalogue(state: CatalogueState): string {
     offers: state.offers.map((offer) => ({ ...offer, goals: goalsOf(offer.id) })),
     deployments: state.deployments,
     promo_codes: state.promo_codes.map(({ id: _id, sequence: _sequence, ...promo }) => promo),
+    affiliate_postbacks: state.affiliate_postbacks,
   });
 }

@@ -43,9 +43,14 @@ function isState(value: unknown): value is CatalogueState {
   );
 }
 
+/** A copy from before there were affiliate postbacks has none: an edge must be able to start from it all the same. */
+function ofNow(copy: unknown): unknown {
+  return typeof copy === 'object' && copy !== null ? { affiliate_postbacks: [], ...copy } : copy;
+}
+
 function readCopy(file: string, logger: Logger): CatalogueState | undefined {
   try {
-    const copy: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    const copy = ofNow(JSON.parse(readFileSync(file, 'utf8')));
     if (isState(copy)) return copy;
     logger.warn({ file }, "the catalogue's copy is none");
   } catch (error) {

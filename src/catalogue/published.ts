@@ -10,6 +10,7 @@ export const CATALOGUE_KINDS = [
   'goals',
   'deployments',
   'promo_codes',
+  'affiliate_postbacks',
   'click_id_keys',
 ] as const;
 export type CatalogueKind = (typeof CATALOGUE_KINDS)[number];
@@ -94,6 +95,7 @@ export function sortState(state: CatalogueState): CatalogueState {
       (a, b) => a.offer_id - b.offer_id || a.affiliate_id - b.affiliate_id,
     ),
     promo_codes: state.promo_codes.toSorted((a, b) => a.sequence - b.sequence),
+    affiliate_postbacks: byId(state.affiliate_postbacks),
     click_id_keys: byId(state.click_id_keys),
   };
 }

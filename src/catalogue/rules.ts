@@ -1,5 +1,6 @@
 /** Rules between entities of a catalogue: references exist, what must be unique is. Every breach is named. */
 import type { CatalogueState } from '../domain/catalogue.ts';
+import { faultOfHost } from '../domain/outgoing-address.ts';
 import type { Fault } from './schema.ts';
 
 function duplicates<T>(
@@ -84,6 +85,50 @@ function promoFaults(
   return faults;
 }
 
+/** Every event looks at all entries of its affiliate, and affiliates make their own. */
+const POSTBACKS_OF_AFFILIATE_MAX = 50;
+
+function postbackFaults(
+  state: CatalogueState,
+  offers: ReadonlySet<number>,
+  affiliates: ReadonlySet<number>,
+): Fault[] {
+  const goals = new Map(state.goals.map((goal) => [goal.id, goal.offer_id]));
+  const counts = new Map<number, number>();
+  return state.affiliate_postbacks.flatMap(({ id, affiliate_id, offer_id, goal_id }) => {
+    const fault = (field: string, message: string): Fault[] => [
+      { field: `affiliate_postbacks[id=${id}].${field}`, message },
+    ];
+    const count = (counts.get(affiliate_id) ?? 0) + 1;
+    counts.set(affiliate_id, count);
+    if (!affiliates.has(affiliate_id))
+      return fault('affiliate_id', `no affiliate has the id ${affiliate_id}`);
+    if (count === POSTBACKS_OF_AFFILIATE_MAX + 1)
+      return fault('affiliate_id', `has ${POSTBACKS_OF_AFFILIATE_MAX} already: that is the most`);
+    if (offer_id !== null && !offers.has(offer_id))
+      return fault('offer_id', `no offer has the id ${offer_id}`);
+    const offerOfGoal = goal_id === null ? undefined : goals.get(goal_id);
+    if (goal_id !== null && offerOfGoal === undefined)
+      return fault('goal_id', `no goal has the id ${goal_id}`);
+    return offer_id !== null && offerOfGoal !== undefined && offerOfGoal !== offer_id
+      ? fault('goal_id', `goal ${goal_id} is not of offer ${offer_id}`)
+      : [];
+  });
+}
+
+/** New or changed URLs to hosts that are no one's outside. What is held already is left alone: settings may have changed. */
+export function findHostFaults(
+  before: CatalogueState,
+  after: CatalogueState,
+  allowed: readonly string[],
+): Fault[] {
+  const held = new Map(before.affiliate_postbacks.map(({ id, url }) => [id, url]));
+  return after.affiliate_postbacks.flatMap(({ id, url }) => {
+    const message = held.get(id) === url ? undefined : faultOfHost(url, allowed);
+    return message === undefined ? [] : [{ field: `affiliate_postbacks[id=${id}].url`, message }];
+  });
+}
+
 /** Every breach in a state; empty when it may be stored. */
 export function findFaults(state: CatalogueState): Fault[] {
   const advertisers = new Set(state.advertisers.map(({ id }) => id));
@@ -114,5 +159,6 @@ export function findFaults(state: CatalogueState): Fault[] {
       ];
     }),
     ...promoFaults(state, offers, affiliates),
+    ...postbackFaults(state, offers, affiliates),
   ];
 }

@@ -3,6 +3,7 @@
  * fields refused by name. Rules between entities (references, uniqueness) are in `rules.ts`.
  */
 import { z } from 'zod';
+import { faultOfPostbackUrl } from '../domain/affiliate-postback-url.ts';
 import {
   ADVERTISER_STATUSES,
   AFFILIATE_STATUSES,
@@ -12,6 +13,8 @@ import {
   GOAL_STATUSES,
   GOAL_TYPES,
   OFFER_STATUSES,
+  POSTBACK_METHODS,
+  POSTBACK_STATUSES,
   UNIQUE_IP_WINDOWS,
 } from '../domain/catalogue.ts';
 import { OFFER_ID_MAX } from '../domain/click-id.ts';
@@ -157,6 +160,29 @@ export const promoCodeSchema = z.strictObject({
     .default('')
     .transform((text) => text ?? '')
     .pipe(z.string()),
+});
+
+export const affiliatePostbackSchema = z.strictObject({
+  id,
+  affiliate_id: id,
+  offer_id: id.nullable().default(null),
+  goal_id: id.nullable().default(null),
+  url: z
+    .string()
+    .trim()
+    .max(URL_MAX)
+    .superRefine((text, context) => {
+      const message = faultOfPostbackUrl(text);
+      if (message !== undefined) context.addIssue({ code: 'custom', message });
+    }),
+  method: z.enum(POSTBACK_METHODS).default('GET'),
+  statuses: z
+    .array(z.enum(CONVERSION_STATUSES))
+    .min(1, 'must name a status')
+    .transform((statuses) => [...new Set(statuses)])
+    .pipe(z.array(z.enum(CONVERSION_STATUSES)))
+    .default(['approved']),
+  status: z.enum(POSTBACK_STATUSES).default('active'),
 });
 
 /** One fault: the field's path, and what it must be. */

@@ -17,7 +17,7 @@ import { diffStates, type EntityChange } from './diff.ts';
 import type { NextId } from './edits.ts';
 import { createCatalogueLog } from './log.ts';
 import { publishState, sortState } from './published.ts';
-import { findFaults } from './rules.ts';
+import { findFaults, findHostFaults } from './rules.ts';
 import type { Fault } from './schema.ts';
 
 export class CatalogueFaults extends AppError {
@@ -64,6 +64,8 @@ export function createCatalogueStore(deps: {
   readonly clickhouse: ClickHouse;
   readonly redis: Redis;
   readonly keys: RedisKeys;
+  /** CIDRs that affiliate postbacks may name beside public addresses. */
+  readonly outgoingAllow?: readonly string[];
   readonly logger: Logger;
 }): CatalogueStore {
   const { redis, keys, logger } = deps;
@@ -107,7 +109,10 @@ export function createCatalogueStore(deps: {
       const before = (await load(await log.newestVersion())).state;
       const version = before.version + 1;
       const after = sortState({ ...edit(before, await log.readNextIds()), version });
-      const faults = findFaults(after);
+      const faults = [
+        ...findFaults(after),
+        ...findHostFaults(before, after, deps.outgoingAllow ?? []),
+      ];
       if (faults.length > 0) throw new CatalogueFaults(faults);
       const diff = diffStates(before, after);
       const changes = diff.map((entry) => entry.change);

@@ -29,7 +29,8 @@ export async function runApi(config: Config): Promise<number> {
   const onRedisError = (error: Error): void => logger.debug({ error: error.message }, 'Redis');
   const redis = connectRedis(redisUrl, 'state', onRedisError);
   const clickhouse = createClickHouse(clickhouseAccessOf(config, secrets));
-  const store = createCatalogueStore({ clickhouse, redis, keys, logger });
+  const { outgoingAllow } = config;
+  const store = createCatalogueStore({ clickhouse, redis, keys, outgoingAllow, logger });
   const trackingUrl = config.trackingUrl?.replace(/\/+$/, '') ?? null;
   const accounts = createAccounts({ clickhouse, clock: Date.now });
   const app = await createApiServer({

@@ -16,6 +16,7 @@ const ANALYST_RELATIONS = [
   'postbacks',
   'transaction_events',
   'statistics_hourly',
+  'affiliate_postbacks',
   'chunks',
 ];
 

@@ -6,6 +6,7 @@ import { messageOf } from '../domain/app-error.ts';
 import { CHUNK_KINDS, openedAtMsOf } from '../domain/hit.ts';
 import { readBacklog } from '../queue/backlog.ts';
 import { readHeartbeats } from '../redis/heartbeats.ts';
+import { checkAffiliatePostbacks } from './doctor-affiliate-postbacks.ts';
 import { checkLanes } from './doctor-lanes.ts';
 import { fine, wrong, type Finding } from './finding.ts';
 import { openInstance, type Instance } from './instance.ts';
@@ -113,6 +114,7 @@ export async function runDoctor(config: Config): Promise<number> {
         ...(await checkLanes(instance)),
         ...(await checkRoles(instance)),
         ...(await checkQueues(instance)),
+        await checkAffiliatePostbacks(instance),
         await checkCatalogue(instance),
       );
     }

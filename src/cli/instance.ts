@@ -35,7 +35,13 @@ export async function openInstance(config: Config): Promise<Instance> {
     clickhouse,
     redis,
     keys,
-    store: createCatalogueStore({ clickhouse, redis, keys, logger }),
+    store: createCatalogueStore({
+      clickhouse,
+      redis,
+      keys,
+      outgoingAllow: config.outgoingAllow,
+      logger,
+    }),
     async close() {
       redis.disconnect();
       await clickhouse.close();

@@ -13,6 +13,7 @@ export async function runWorker(config: Config): Promise<number> {
     redisUrl: redisUrlOf(config, secrets),
     clickhouse: clickhouseAccessOf(config, secrets),
     retention: config.retention,
+    outgoingAllow: config.outgoingAllow,
     ips: ipStorageOf(config, secrets),
     reach: openCrashFile(config.crashFile),
     logger,

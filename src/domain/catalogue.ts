@@ -13,6 +13,8 @@ export const GOAL_TYPES = ['CPA', 'CPL', 'CPS', 'CPI'] as const;
 export const AVAILABILITIES = ['public', 'by_request', 'selective'] as const;
 export const DEPLOYMENT_STATUSES = ['pending', 'approved', 'rejected'] as const;
 export const CONVERSION_STATUSES = ['approved', 'pending', 'rejected', 'hold'] as const;
+export const POSTBACK_METHODS = ['GET', 'POST'] as const;
+export const POSTBACK_STATUSES = ['active', 'inactive'] as const;
 export const UNIQUE_IP_WINDOWS = ['hour', 'day', 'week', 'month', 'ever'] as const;
 
 export type ConversionStatus = (typeof CONVERSION_STATUSES)[number];
@@ -100,6 +102,23 @@ export interface PromoCode {
   readonly sequence: number;
 }
 
+/** Where an affiliate wants to hear of its conversions. Which entries an event goes to: `affiliate-postbacks.ts`. */
+export interface AffiliatePostback {
+  readonly id: number;
+  readonly affiliate_id: number;
+  /** Null: every offer. */
+  readonly offer_id: number | null;
+  /** Null: every goal. */
+  readonly goal_id: number | null;
+  /** With macros. */
+  readonly url: string;
+  /** POST sends the URL's query as a form. */
+  readonly method: (typeof POSTBACK_METHODS)[number];
+  /** Conversion statuses that it wants. */
+  readonly statuses: readonly ConversionStatus[];
+  readonly status: (typeof POSTBACK_STATUSES)[number];
+}
+
 /** Everything at one version. Plain data: this is what Redis, the edge's copy on disk and `catalogue_log` hold. */
 export interface CatalogueState {
   readonly version: number;
@@ -109,6 +128,7 @@ export interface CatalogueState {
   readonly goals: readonly Goal[];
   readonly deployments: readonly Deployment[];
   readonly promo_codes: readonly PromoCode[];
+  readonly affiliate_postbacks: readonly AffiliatePostback[];
   /** Keys of the click id, newest last: 32 hex characters each, id 0-3. Never removed, so old ids stay genuine. */
   readonly click_id_keys: readonly { readonly id: number; readonly key: string }[];
 }
@@ -176,6 +196,7 @@ export function snapshotOfAdvertiser(
     goals: state.goals.filter(({ offer_id }) => isOwn(offer_id)),
     deployments: state.deployments.filter(({ offer_id }) => isOwn(offer_id)),
     promo_codes: state.promo_codes.filter(({ offer_id }) => isOwn(offer_id)),
+    affiliate_postbacks: [],
   });
 }
 
@@ -188,5 +209,6 @@ export const EMPTY_CATALOGUE: CatalogueState = {
   goals: [],
   deployments: [],
   promo_codes: [],
+  affiliate_postbacks: [],
   click_id_keys: [],
 };

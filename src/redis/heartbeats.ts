@@ -12,6 +12,8 @@ export interface Heartbeat {
   readonly unconfirmedChunks?: number;
   /** Of a worker: verdict → how often it gave it. */
   readonly verdicts?: Readonly<Record<string, number>>;
+  /** Of a worker: attempts of affiliate postbacks by outcome. */
+  readonly affiliatePostbacks?: Readonly<Record<string, number>>;
 }
 
 export interface HeardOf {

@@ -13,6 +13,8 @@ export function createRedisKeys(prefix = 'sluice') {
     /** BullMQ's lists and sets of a queue, read for the metrics. `wait`: ids, oldest last; `active`: ids; `delayed`: scored ids. */
     queue: (name: string, what: 'wait' | 'active' | 'delayed'): string =>
       `{${prefix}:q}:${name}:${what}`,
+    /** A job of a queue, as BullMQ keeps it: a hash with `timestamp`, when it was added. */
+    job: (name: string, id: string): string => `{${prefix}:q}:${name}:${id}`,
     /** Hash a kind: id → JSON. */
     catalogue: (kind: string): string => `{${prefix}:catalogue}:${kind}`,
     /** Integer: the version that the hashes hold. Missing is not empty: it means refill from ClickHouse. */
@@ -29,6 +31,10 @@ export function createRedisKeys(prefix = 'sluice') {
     maintenanceLock: `${prefix}:maintenance`,
     /** Hash with expiry: which worker writes to the lane now (holder, until) and which is next. Advisory only. */
     laneTurn: (lane: number): string => `{${prefix}:t:${lane}}:turn`,
+    /** String with expiry: which worker looks for affiliate postbacks to send. Advisory only. */
+    outgoingLock: `${prefix}:outgoing`,
+    /** String: when outstanding affiliate postbacks were last queued, ms. Not what the worker knows: Redis lost data, and they are queued again. */
+    outgoingQueued: `${prefix}:outgoing-queued`,
     lane: {
       /** Pattern of a lane's state keys, meta excluded by the caller. */
       pattern: (lane: number): string => `${gate(lane)}:*`,

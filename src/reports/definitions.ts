@@ -18,6 +18,10 @@ export interface Report {
   readonly view: string;
   readonly columns: ReadonlyMap<string, ColumnType>;
   readonly roles: readonly Principal['role'][];
+  /** What periods and the order of rows go by. */
+  readonly time: string;
+  /** Tells rows of one time apart. */
+  readonly id: string;
 }
 
 const numbered = (prefix: string): [string, ColumnType][] =>
@@ -98,14 +102,50 @@ const JUDGED: readonly [string, ColumnType][] = [
 /** A call may have created a transaction, changed one, or become nothing. */
 const POSTBACK: readonly [string, ColumnType][] = [...CONVERSION, ['row_kind', 'Enum']];
 
-const NETWORK = ['manager', 'advertiser'] as const;
+const AFFILIATE_POSTBACK: readonly [string, ColumnType][] = [
+  ['attempt_time', 'DateTime'],
+  ...strings('attempt_id', 'postback_id'),
+  ['attempt', 'UInt16'],
+  ['outcome', 'String'],
+  ['status_code', 'UInt16'],
+  ['duration_ms', 'UInt32'],
+  ...strings('url', 'method', 'answer', 'error'),
+  ['next_attempt_time', 'DateTime'],
+  ['affiliate_id', 'UInt32'],
+  ['offer_id', 'UInt32'],
+  ['goal_id', 'UInt32'],
+  ...strings('conv_status', 'transaction_id', 'hit_id'),
+  ['event_time', 'DateTime'],
+  ['entry_id', 'UInt32'],
+  ['final', 'UInt16'],
+  ['resent_by', 'String'],
+];
 
-export const REPORTS: ReadonlyMap<string, Report> = new Map([
-  ['clicks', { view: 'clicks', columns: new Map(CLICK), roles: ROLES }],
-  ['invalid-clicks', { view: 'invalid_clicks', columns: new Map(CLICK), roles: NETWORK }],
-  ['transactions', { view: 'transactions', columns: new Map(JUDGED), roles: ROLES }],
-  ['invalid-traffic', { view: 'invalid_traffic', columns: new Map(JUDGED), roles: NETWORK }],
-  ['postbacks', { view: 'postbacks', columns: new Map(POSTBACK), roles: NETWORK }],
+const NETWORK = ['manager', 'advertiser'] as const;
+const OF_HITS = { time: 'hit_time', id: 'hit_id' } as const;
+
+export const REPORTS: ReadonlyMap<string, Report> = new Map<string, Report>([
+  ['clicks', { view: 'clicks', columns: new Map(CLICK), roles: ROLES, ...OF_HITS }],
+  [
+    'invalid-clicks',
+    { view: 'invalid_clicks', columns: new Map(CLICK), roles: NETWORK, ...OF_HITS },
+  ],
+  ['transactions', { view: 'transactions', columns: new Map(JUDGED), roles: ROLES, ...OF_HITS }],
+  [
+    'invalid-traffic',
+    { view: 'invalid_traffic', columns: new Map(JUDGED), roles: NETWORK, ...OF_HITS },
+  ],
+  ['postbacks', { view: 'postbacks', columns: new Map(POSTBACK), roles: NETWORK, ...OF_HITS }],
+  [
+    'affiliate-postbacks',
+    {
+      view: 'affiliate_postbacks',
+      columns: new Map(AFFILIATE_POSTBACK),
+      roles: ['manager', 'affiliate'],
+      time: 'attempt_time',
+      id: 'attempt_id',
+    },
+  ],
 ]);
 
 /** Breakdowns of /reports/statistics: the SQL of each over clicks and conversion calls. `hour` and `day` are wall time of the asked zone. */

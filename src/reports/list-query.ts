@@ -1,4 +1,4 @@
-/** The SQL of the five lists: clicks, invalid clicks, transactions, invalid traffic, postbacks. */
+/** The SQL of the lists: clicks, invalid clicks, transactions, invalid traffic, postbacks, affiliate postbacks. */
 import { buildConditions } from './conditions.ts';
 import { REPORTS, type ColumnType, type Report } from './definitions.ts';
 import { paginate, parseSort, sortKeyOf, whereOf } from './page.ts';
@@ -49,11 +49,12 @@ export function buildList(
   const zone = parseZone(parameters);
   const period = parsePeriod(parameters, zone);
   const limit = parseLimit(parameters, LIMIT_DEFAULT);
-  const conditions = buildConditions({ parameters, principal, period, columns });
-  const sort = parseSort(parameters, names, '-hit_time');
+  const { time, id } = report;
+  const conditions = buildConditions({ parameters, principal, period, columns, time });
+  const sort = parseSort(parameters, names, `-${time}`);
   const page = paginate(conditions, parameters, name, sort, [
     sortKeyOf(sort.column, columns.get(sort.column) ?? 'String'),
-    sortKeyOf('hit_id', 'String'),
+    sortKeyOf(id, 'String'),
   ]);
   const selected = whole ? names.join(', ') : `${names.join(', ')}, ${page.selected}`;
   return {

@@ -44,6 +44,7 @@ const COLUMNS_HIDDEN_FROM_AFFILIATES: ReadonlySet<string> = new Set([
   'adv_param5',
   'blocking_transaction_id',
   'detail',
+  'resent_by',
   'query',
   'body',
   'cookies',
@@ -92,7 +93,7 @@ export function seesEntity(
   const offerId = Number(kind === 'offers' ? entity['id'] : entity['offer_id']);
   if (principal.role === 'advertiser') {
     if (kind === 'advertisers') return entity['id'] === principal.advertiserId;
-    if (kind === 'affiliates') return false;
+    if (kind === 'affiliates' || kind === 'affiliate_postbacks') return false;
     return snapshot.offer(offerId)?.advertiser_id === principal.advertiserId;
   }
   switch (kind) {
@@ -102,6 +103,7 @@ export function seesEntity(
       return entity['id'] === principal.affiliateId;
     case 'deployments':
     case 'promo_codes':
+    case 'affiliate_postbacks':
       return entity['affiliate_id'] === principal.affiliateId;
     case 'offers':
     case 'goals':

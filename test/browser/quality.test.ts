@@ -123,6 +123,7 @@ function managerPages(): string[] {
     '/reports/invalid-traffic',
     '/reports/invalid-clicks',
     '/reports/postbacks',
+    '/reports/affiliate-postbacks',
     '/reports/statistics?breakdown=offer',
     '/offers',
     ...OFFER_TABS.map((tab) => `/offers/${network.offer}/${tab}`),
@@ -168,7 +169,17 @@ describe.each([
 
   it('no page of a portal has one', async () => {
     const portals = [
-      ['blogger', ['/', '/offers', `/offers/${network.offer}`, '/reports/transactions']],
+      [
+        'blogger',
+        [
+          '/',
+          '/offers',
+          `/offers/${network.offer}`,
+          '/postbacks',
+          '/reports/transactions',
+          '/reports/affiliate-postbacks',
+        ],
+      ],
       [
         'acme',
         [
@@ -197,6 +208,7 @@ describe.each([
       ['/offers', 'New offer'],
       [`/offers/${network.offer}/goals`, 'New goal'],
       [`/offers/${network.offer}/promo-codes`, 'Add a promo code'],
+      [`/affiliates/${network.blogger}`, 'Add a postback'],
       ['/users', 'New user'],
       ['/reports/transactions', 'Columns'],
       ['/reports/invalid-traffic', 'Why?'],

@@ -77,7 +77,7 @@ function checked(client: ApiClient): ApiClient {
 }
 
 beforeAll(async () => {
-  sluice = await startSluice();
+  sluice = await startSluice({ SLUICE_OUTGOING_ALLOW: '127.0.0.1/32' });
   document = (await (await fetch(`${sluice.apiUrl}/api/openapi.json`)).json()) as Document;
   await sluice.run(['catalogue', 'apply', projectPath('test/e2e/contract-catalogue.yaml')]);
   await waitFor(
@@ -89,6 +89,21 @@ beforeAll(async () => {
 afterAll(async () => {
   await sluice?.stop();
 });
+
+/** Converts until an affiliate's postback is in the log; resolves to its id. */
+async function tellAffiliate(manager: ApiClient): Promise<string> {
+  const url = `${sluice.apiUrl}/healthz?t={transaction_id}`;
+  await manager.send('POST', '/affiliate-postbacks', { affiliate_id: 1, url });
+  return waitFor(
+    async () => {
+      const clickId = await sendClick(sluice, 'o=16&a=1');
+      await sendCall(sluice, manager, `conv?click_id=${clickId}&goal_alias=many`);
+      const { rows } = await manager.get('/reports/affiliate-postbacks?outcome=sent');
+      return rows[0] === undefined ? undefined : String(rows[0]['postback_id']);
+    },
+    { timeoutMs: 20_000, what: 'an affiliate to be told', intervalMs: 500 },
+  );
+}
 
 describe('the document', () => {
   it('is valid OpenAPI 3.1', async () => {
@@ -103,19 +118,29 @@ describe('the document', () => {
   });
 
   it('names every path of the contract, each with a summary, its parameters and its answers', () => {
-    const kinds = ['advertisers', 'affiliates', 'offers', 'goals', 'deployments', 'promo-codes'];
+    const kinds = [
+      'advertisers',
+      'affiliates',
+      'offers',
+      'goals',
+      'deployments',
+      'promo-codes',
+      'affiliate-postbacks',
+    ];
     const reports = [
       'clicks',
       'invalid-clicks',
       'transactions',
       'invalid-traffic',
       'postbacks',
+      'affiliate-postbacks',
       'statistics',
     ];
     const paths = [
       ...kinds.flatMap((kind) => [`/${kind}`, `/${kind}/{id}`]),
       ...reports.map((name) => `/reports/${name}`),
       '/promo-codes/bulk',
+      '/affiliate-postbacks/{id}/resend',
       '/explain',
       '/explain/test',
       '/tail',
@@ -175,7 +200,15 @@ describe('the document', () => {
       `conv?click_id=${clickId}&goal_alias=many&amount=1.5`,
     );
     const bad = await sendCall(sluice, manager, 'conv?click_id={click_id}');
-    const kinds = ['advertisers', 'affiliates', 'offers', 'goals', 'deployments', 'promo-codes'];
+    const kinds = [
+      'advertisers',
+      'affiliates',
+      'offers',
+      'goals',
+      'deployments',
+      'promo-codes',
+      'affiliate-postbacks',
+    ];
     const fresh: Readonly<Record<string, object>> = {
       advertisers: { name: 'New', token: 'secret' },
       affiliates: { name: 'New' },
@@ -183,6 +216,7 @@ describe('the document', () => {
       goals: { offer_id: 16, alias: 'new', payout: '1.5', affiliate_caps: { '1': { daily: 3 } } },
       deployments: { offer_id: 16, affiliate_id: 3 },
       'promo-codes': { code: 'NEW1', affiliate_id: 1, offer_id: 16, start_date: '2026-01-01' },
+      'affiliate-postbacks': { affiliate_id: 1, url: 'https://tracker.example/?c={aff_click_id}' },
     };
     for (const kind of kinds) {
       for (const client of [manager, affiliate, nobody]) {
@@ -206,12 +240,18 @@ describe('the document', () => {
       items: [fresh['promo-codes'], fresh['promo-codes'], {}],
     });
     await manager.send('POST', '/promo-codes/bulk', { items: [] });
+    const told = await tellAffiliate(manager);
+    for (const client of [manager, affiliate, nobody]) {
+      await client.send('POST', `/affiliate-postbacks/${told}/resend`);
+      await client.send('POST', '/affiliate-postbacks/nothing/resend');
+    }
     for (const name of [
       'clicks',
       'invalid-clicks',
       'transactions',
       'invalid-traffic',
       'postbacks',
+      'affiliate-postbacks',
       'statistics',
     ]) {
       for (const client of [manager, affiliate, nobody]) {

@@ -133,7 +133,8 @@ test('an edge takes over the folder of one that was killed, and loses and double
     redisUrl: server.url,
     clickhouse: clickhouseSettings,
     ips: FULL_IPS,
-    retention: { clicksDays: null, invalidDays: null },
+    retention: { clicksDays: null, invalidDays: null, affiliatePostbacksDays: null },
+    outgoingAllow: [],
     logger,
   });
   try {

@@ -5,7 +5,7 @@ import { applyRetention, type Retention } from '../../clickhouse/retention.ts';
 import { createRollups } from '../../clickhouse/rollups.ts';
 import { startClickHouse, type TestClickHouse } from '../support/start-clickhouse.ts';
 
-const RETENTION: Retention = { clicksDays: 40, invalidDays: 40 };
+const RETENTION: Retention = { clicksDays: 40, invalidDays: 40, affiliatePostbacksDays: null };
 const DAYS = 45;
 
 let database: TestClickHouse;
@@ -56,7 +56,7 @@ it('removes old clicks and rejected calls, keeps conversions, and statistics go 
   );
   await insertCall('conversion');
   await insertCall('invalid');
-  await settle({ clicksDays: null, invalidDays: null });
+  await settle({ clicksDays: null, invalidDays: null, affiliatePostbacksDays: null });
   const before = await statistics();
   expect(before).toEqual({ clicks: 7, conversions: 1, invalid_traffic: 1, payout: '5' });
 
@@ -76,10 +76,18 @@ it('removes old clicks and rejected calls, keeps conversions, and statistics go 
 }, 60_000);
 
 it('lifts a rule that is taken back', async () => {
-  expect(await applyRetention(clickhouse, { clicksDays: null, invalidDays: 40 })).toEqual([
-    'click_log',
-  ]);
-  expect(await applyRetention(clickhouse, { clicksDays: null, invalidDays: null })).toEqual([
-    'postback_log',
-  ]);
+  expect(
+    await applyRetention(clickhouse, {
+      clicksDays: null,
+      invalidDays: 40,
+      affiliatePostbacksDays: null,
+    }),
+  ).toEqual(['click_log']);
+  expect(
+    await applyRetention(clickhouse, {
+      clicksDays: null,
+      invalidDays: null,
+      affiliatePostbacksDays: null,
+    }),
+  ).toEqual(['postback_log']);
 });

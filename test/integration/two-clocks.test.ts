@@ -60,7 +60,8 @@ beforeAll(async () => {
     redisUrl: server.url,
     clickhouse: shared.clickhouse,
     ips: FULL_IPS,
-    retention: { clicksDays: null, invalidDays: null },
+    retention: { clicksDays: null, invalidDays: null, affiliatePostbacksDays: null },
+    outgoingAllow: [],
     logger,
   });
 }, 120_000);

@@ -14,6 +14,7 @@ import { OffersPage } from './offers/offers-page.tsx';
 import { PeoplePage } from './people/people-page.tsx';
 import { AdvertiserPage, AffiliatePage } from './people/person-page.tsx';
 import { AssetsPage } from './portal/assets-page.tsx';
+import { PostbacksPage } from './postbacks/affiliate-postbacks.tsx';
 import { ReportPage } from './reports/report-page.tsx';
 import { StatisticsPage } from './reports/statistics-page.tsx';
 import { Shell } from './shell/shell.tsx';
@@ -41,6 +42,9 @@ export function App() {
           </Route>
           <Route path="/corrections">
             <CorrectionsPage />
+          </Route>
+          <Route path="/postbacks">
+            <PostbacksPage />
           </Route>
           <Route path="/assets/tracking-link">
             <AssetsPage />

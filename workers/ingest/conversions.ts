@@ -155,6 +155,10 @@ export function createCallPreparation(deps: PreparationDeps) {
       header: chunk.header,
       chunkHits: chunk.hits.length,
       batchLine: hit.batch?.line ?? 0,
+      // A replay keeps quiet when it was asked to, and when the file that brought the original was.
+      suppressPostbacks: [chunk.header.batch, decoded.batch].some(
+        (batch) => batch?.suppressPostbacks === true,
+      ),
       callerIp: hit.ip,
     };
     const kept = (fields: PostbackFields): PostbackFields => withStoredIps(fields, ips);

@@ -25,6 +25,7 @@ import { createLaneState } from '../gate/lane-state.ts';
 import { createLaneTurn } from '../gate/lane-turn.ts';
 import { createLaneWriter } from '../gate/lane-writer.ts';
 import { startMaintenance } from '../maintenance/maintenance.ts';
+import { startOutgoing } from '../outgoing/outgoing.ts';
 import { createClickAnswers } from './click-answers.ts';
 import { createClickStore } from './click-store.ts';
 import { createConversionIngest } from './conversions.ts';
@@ -36,6 +37,8 @@ export interface WorkerRoleOptions {
   readonly clickhouse: ClickHouseSettings;
   readonly retention: Retention;
   readonly ips: IpStorage;
+  /** CIDRs that affiliate postbacks may go to beside public addresses. */
+  readonly outgoingAllow: readonly string[];
   readonly reach?: Reach;
   readonly logger: Logger;
 }
@@ -189,9 +192,27 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     return { connection, worker };
   });
 
+  const consumerRedis = connectRedis(options.redisUrl, 'worker', onRedisError);
+  const outgoing = startOutgoing({
+    redis,
+    consumerRedis,
+    keys,
+    clickhouse,
+    allowed: options.outgoingAllow,
+    clock,
+    logger,
+  });
+
   const heartbeat = setInterval(() => {
     const { pid } = globalThis.process;
-    const beat = { role: 'worker', pid, atMs: clock(), ...counters, verdicts };
+    const beat = {
+      role: 'worker',
+      pid,
+      atMs: clock(),
+      ...counters,
+      verdicts,
+      affiliatePostbacks: outgoing.attempts,
+    };
     redis.hset(keys.heartbeats, me, JSON.stringify(beat)).catch(() => undefined);
   }, HEARTBEAT_MS);
   const maintenance = startMaintenance({
@@ -212,9 +233,10 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
       clearInterval(heartbeat);
       await maintenance.close();
       await liveFirst.close();
-      await Promise.all(connections.map(({ worker }) => worker.close()));
+      await Promise.all([outgoing.close(), ...connections.map(({ worker }) => worker.close())]);
       await redis.hdel(keys.heartbeats, me).catch(() => undefined);
       for (const { connection } of connections) connection.disconnect();
+      consumerRedis.disconnect();
       redis.disconnect();
       await clickhouse.close();
     },

@@ -95,6 +95,8 @@ export interface RowPlace {
   readonly header: ChunkHeader;
   readonly chunkHits: number;
   readonly batchLine: number;
+  /** Of its batch, also when it is judged again by itself. */
+  readonly suppressPostbacks: boolean;
   /** The whole address, for the country; what is stored of it is in the fields. */
   readonly callerIp: string;
 }
@@ -169,6 +171,6 @@ export function postbackRow(
     header.batch?.author ?? '',
     fields.notes,
     fields.released,
-    header.batch?.suppressPostbacks === true ? 1 : 0,
+    place.suppressPostbacks ? 1 : 0,
   ];
 }

@@ -20,6 +20,7 @@ export const CATALOGUE_PATHS: Readonly<Record<EditableKind, string>> = {
   goals: 'goals',
   deployments: 'deployments',
   promo_codes: 'promo-codes',
+  affiliate_postbacks: 'affiliate-postbacks',
 };
 export const BULK_MAX = 1_000;
 
@@ -86,6 +87,11 @@ function listParameters(kind: EditableKind): JsonSchema {
   );
 }
 
+const CREATED_BY_AFFILIATES: Readonly<Partial<Record<EditableKind, string>>> = {
+  deployments: ' An affiliate’s is a request: pending.',
+  affiliate_postbacks: ' An affiliate makes, changes and deletes its own.',
+};
+
 export interface CatalogueDocuments {
   readonly list: JsonSchema;
   readonly get: JsonSchema;
@@ -100,7 +106,7 @@ export function catalogueDocuments(kind: EditableKind): CatalogueDocuments {
   const entity = shownEntity(kind);
   const params = object({ id: { type: 'string' } });
   const one = (description: string): JsonSchema => jsonResponse(description, entity);
-  const asks = kind === 'deployments' ? ' An affiliate’s is a request: pending.' : '';
+  const asks = CREATED_BY_AFFILIATES[kind] ?? '';
   return {
     list: {
       tags,

@@ -81,7 +81,7 @@ export function reportDocument(name: string, report: Report): JsonSchema {
     tags: ['reports'],
     summary: `Report: ${name.replaceAll('-', ' ')}. For ${report.roles.join(', ')}`,
     querystring: object(
-      { ...common(100), sort: sortOf(columns, '-hit_time'), ...filtersOf(report.columns) },
+      { ...common(100), sort: sortOf(columns, `-${report.time}`), ...filtersOf(report.columns) },
       [],
     ),
     response: answers(rowOf(report.columns)),

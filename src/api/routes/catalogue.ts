@@ -1,11 +1,12 @@
 /** The catalogue over REST: list, get, create, patch, delete of each kind. What a key may not see is not there (404). */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import {
   createEntity,
   deleteEntity,
   EditRefused,
   entitiesOf,
   patchEntity,
+  requireRecord,
   type EditableKind,
   type Edited,
   type Entity,
@@ -14,8 +15,9 @@ import {
 import { createPromoCode } from '../../catalogue/promo-code-edits.ts';
 import { identityOf } from '../../catalogue/published.ts';
 import type { CatalogueSnapshot, CatalogueState } from '../../domain/catalogue.ts';
+import { createCatalogueSnapshot } from '../../domain/catalogue.ts';
 import { mayAskFor, presentEntity, seesEntity, type Principal } from '../../reports/principal.ts';
-import { principalOf, queryParameters, requireManager, type ApiContext } from '../context.ts';
+import { principalOf, queryParameters, type ApiContext } from '../context.ts';
 import { CATALOGUE_PATHS, catalogueDocuments } from '../documents/catalogue.ts';
 import { listEntities } from '../entity-list.ts';
 import { conflict, forbidden, notFound } from '../problem.ts';
@@ -54,6 +56,41 @@ function requestDeployment(
   return createEntity(state, nextId, 'deployments', draft);
 }
 
+/** What an affiliate may name in a postback of its own: what it sees. What it does not see is not there. */
+function checkNamed(state: CatalogueState, entity: Entity, principal: Principal): void {
+  if (principal.role !== 'affiliate') return;
+  const snapshot = createCatalogueSnapshot(state);
+  for (const [field, kind] of [
+    ['offer_id', 'offers'],
+    ['goal_id', 'goals'],
+  ] as const) {
+    const id = entity[field];
+    const named = entitiesOf(state, kind).find((candidate) => candidate['id'] === id);
+    if (id !== null && (named === undefined || !seesEntity(snapshot, kind, named, principal)))
+      throw new EditRefused('invalid', [
+        { field, message: `no ${kind.slice(0, -1)} has the id ${Number(id)}` },
+      ]);
+  }
+}
+
+/** An affiliate's own postback; a manager says whose it is. */
+function createPostback(
+  state: CatalogueState,
+  nextId: NextId,
+  sent: unknown,
+  principal: Principal,
+): Edited {
+  const draft = requireRecord(sent);
+  const own = principal.role === 'affiliate' ? principal.affiliateId : undefined;
+  const named = draft['affiliate_id'];
+  if (own !== undefined && named !== undefined && named !== own)
+    throw new EditRefused('missing', [], 'there is no such affiliate');
+  const whole = own === undefined ? draft : { ...draft, affiliate_id: own };
+  const edited = createEntity(state, nextId, 'affiliate_postbacks', whole);
+  checkNamed(state, edited.entity, principal);
+  return edited;
+}
+
 function create(
   state: CatalogueState,
   nextId: NextId,
@@ -61,11 +98,37 @@ function create(
   sent: unknown,
   principal: Principal,
 ): Edited {
+  if (kind === 'affiliate_postbacks') return createPostback(state, nextId, sent, principal);
   if (principal.role === 'affiliate')
     return requestDeployment(state, nextId, sent, principal.affiliateId);
   return kind === 'promo_codes'
     ? createPromoCode(state, nextId, sent)
     : createEntity(state, nextId, kind, sent);
+}
+
+/** Managers change everything, affiliates their own postbacks, and ask for deployments. */
+function requireWriter(
+  request: FastifyRequest,
+  kind: EditableKind,
+  method: 'create' | 'change',
+): Principal {
+  const principal = principalOf(request);
+  const isOwn =
+    principal.role === 'affiliate' &&
+    (kind === 'affiliate_postbacks' || (kind === 'deployments' && method === 'create'));
+  if (principal.role !== 'manager' && !isOwn) throw forbidden('only managers may do this');
+  return principal;
+}
+
+/** What is another's is not there. */
+function checkOwn(
+  state: CatalogueState,
+  kind: EditableKind,
+  id: string,
+  principal: Principal,
+): void {
+  if (principal.role === 'manager') return;
+  findVisible(createCatalogueSnapshot(state), kind, id, principal);
 }
 
 /** A key or user outlives its tenant otherwise, and would be one for whoever gets the id. */
@@ -119,9 +182,7 @@ function registerWrites(app: FastifyInstance, context: ApiContext, kind: Editabl
   }
 
   app.post(base, { schema: documents.create }, async (request, reply) => {
-    const principal = principalOf(request);
-    const asks = principal.role === 'affiliate' && kind === 'deployments';
-    if (principal.role !== 'manager' && !asks) throw forbidden('only managers may do this');
+    const principal = requireWriter(request, kind, 'create');
     const entity = await storeOne(
       (state, nextId) => create(state, nextId, kind, request.body, principal),
       principal,
@@ -130,18 +191,24 @@ function registerWrites(app: FastifyInstance, context: ApiContext, kind: Editabl
     return reply.status(201).header('location', `${base}/${id}`).send(entity);
   });
   app.patch<WithId>(`${base}/:id`, { schema: documents.patch }, async (request) => {
-    const principal = requireManager(request);
+    const principal = requireWriter(request, kind, 'change');
+    const { id } = request.params;
     const shown = (entity: Entity): Entity => presentEntity(kind, entity, principal);
-    return storeOne(
-      (state) => patchEntity(state, kind, request.params.id, request.body, shown),
-      principal,
-    );
+    return storeOne((state) => {
+      checkOwn(state, kind, id, principal);
+      const edited = patchEntity(state, kind, id, request.body, shown);
+      if (kind === 'affiliate_postbacks') checkNamed(state, edited.entity, principal);
+      return edited;
+    }, principal);
   });
   app.delete<WithId>(`${base}/:id`, { schema: documents.delete }, async (request, reply) => {
-    const principal = requireManager(request);
+    const principal = requireWriter(request, kind, 'change');
     const { id } = request.params;
     await refuseWhileInUse(context, kind, id);
-    await store.change((state) => deleteEntity(state, kind, id), principal.name);
+    await store.change((state) => {
+      checkOwn(state, kind, id, principal);
+      return deleteEntity(state, kind, id);
+    }, principal.name);
     return reply.status(204).send();
   });
 }

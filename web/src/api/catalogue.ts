@@ -4,6 +4,7 @@ import { useMemo } from 'react';
 import type {
   Advertiser as StoredAdvertiser,
   Affiliate,
+  AffiliatePostback,
   Deployment,
   Goal,
   Offer,
@@ -20,6 +21,7 @@ export interface Kinds {
   readonly goals: Goal;
   readonly deployments: Deployment;
   readonly 'promo-codes': PromoCode;
+  readonly 'affiliate-postbacks': AffiliatePostback;
 }
 export type Kind = keyof Kinds;
 

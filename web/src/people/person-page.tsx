@@ -6,6 +6,7 @@ import {
   type Affiliate,
 } from '../../../src/domain/catalogue.ts';
 import { useCatalogue, type Advertiser } from '../api/catalogue.ts';
+import { AffiliatePostbacks } from '../postbacks/affiliate-postbacks.tsx';
 import { Badge, PageHead } from '../ui/bits.tsx';
 import { DraftForm } from '../ui/draft-form.tsx';
 import { useDraft } from '../ui/draft.ts';
@@ -58,14 +59,16 @@ function AffiliateForm({ affiliate }: { affiliate: Affiliate }) {
   );
 }
 
-function ReportLinks({ filter }: { filter: string }) {
+const REPORTS_OF_ALL = ['clicks', 'transactions', 'invalid-traffic', 'postbacks'];
+
+function ReportLinks({ filter, reports }: { filter: string; reports: readonly string[] }) {
   return (
     <section className="card">
       <h2>Reports</h2>
       <ul>
-        {(['clicks', 'transactions', 'invalid-traffic', 'postbacks'] as const).map((report) => (
+        {reports.map((report) => (
           <li key={report}>
-            <Link href={`/reports/${report}?${filter}`}>{report.replace('-', ' ')}</Link>
+            <Link href={`/reports/${report}?${filter}`}>{report.replaceAll('-', ' ')}</Link>
           </li>
         ))}
       </ul>
@@ -102,7 +105,7 @@ export function AdvertiserPage({ id }: { id: string }) {
                     ))}
                 </ul>
               </section>
-              <ReportLinks filter={`advertiser_id=${id}`} />
+              <ReportLinks filter={`advertiser_id=${id}`} reports={REPORTS_OF_ALL} />
             </div>
           </>
         );
@@ -140,8 +143,12 @@ export function AffiliatePage({ id }: { id: string }) {
                     ))}
                 </ul>
               </section>
-              <ReportLinks filter={`affiliate_id=${id}`} />
+              <ReportLinks
+                filter={`affiliate_id=${id}`}
+                reports={[...REPORTS_OF_ALL, 'affiliate-postbacks']}
+              />
             </div>
+            <AffiliatePostbacks affiliateId={affiliate.id} />
           </>
         );
       }}

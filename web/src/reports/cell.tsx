@@ -19,10 +19,21 @@ const MONOSPACED = new Set([
   'click_id',
   'transaction_id',
   'blocking_transaction_id',
+  'postback_id',
+  'attempt_id',
+  'url',
   'query',
   'body',
   'ip',
 ]);
+
+const OUTCOME_TONES: Readonly<Record<string, string>> = {
+  sent: 'good',
+  retry: 'wait',
+  requested: 'wait',
+  failed: 'bad',
+  refused: 'bad',
+};
 
 export function textOf(value: unknown): string {
   if (typeof value === 'string') return value;
@@ -67,6 +78,8 @@ export function Cell(props: {
   if (type === 'Decimal') return formatMoney(Number(value), textOf(row['currency']));
   if (name.endsWith('_id') && type === 'UInt32')
     return <IdCell name={name} id={Number(value)} nameOf={nameOf} linked={linked} />;
+  if (name === 'outcome')
+    return <Badge value={textOf(value)} tone={OUTCOME_TONES[textOf(value)]} />;
   if (name === 'conv_status' || name === 'verdict')
     return (
       <Badge

@@ -10,6 +10,7 @@ export const REPORT_TITLES: Readonly<Record<string, string>> = {
   'invalid-traffic': 'Invalid Traffic',
   'invalid-clicks': 'Invalid Clicks',
   postbacks: 'Postbacks',
+  'affiliate-postbacks': 'Affiliate Postbacks',
 };
 
 const SHOWN: Readonly<Record<string, readonly string[]>> = {
@@ -75,6 +76,20 @@ const SHOWN: Readonly<Record<string, readonly string[]>> = {
     'channel',
     'ip',
   ],
+  'affiliate-postbacks': [
+    'attempt_time',
+    'outcome',
+    'attempt',
+    'status_code',
+    'duration_ms',
+    'url',
+    'answer',
+    'error',
+    'affiliate_id',
+    'offer_id',
+    'conv_status',
+    'next_attempt_time',
+  ],
 };
 
 /** What is hidden hangs on the role alone. */
@@ -110,5 +125,5 @@ export function mayRead(report: string, role: User['role']): boolean {
 }
 
 export const isNumeric = (type: string): boolean => type === 'Decimal';
-const WRAPPED = new Set(['detail', 'hint', 'query', 'body']);
+const WRAPPED = new Set(['detail', 'hint', 'query', 'body', 'url', 'answer', 'error']);
 export const isWrapped = (name: string): boolean => WRAPPED.has(name);

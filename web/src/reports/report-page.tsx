@@ -1,4 +1,4 @@
-/** Reports → Clicks, Transactions; Logs → Invalid Traffic, Invalid Clicks, Postbacks. */
+/** Reports → Clicks, Transactions; Logs → Invalid Traffic, Invalid Clicks, Postbacks, Affiliate Postbacks. */
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useSession } from '../api/session.tsx';
@@ -13,7 +13,9 @@ import { ExportButtons } from './export-button.tsx';
 import { Filters } from './filters.tsx';
 import { PeriodForm, periodKey } from './period-form.tsx';
 import { apiSearchOf, useReportState } from './report-url.ts';
-import { ReportTable } from './report-table.tsx';
+import { textOf } from './cell.tsx';
+import { ReportTable, type RowAction } from './report-table.tsx';
+import { useResend } from './use-resend.ts';
 import { TotalsLine } from './totals.tsx';
 
 const FILTERS_FIRST = [
@@ -22,9 +24,22 @@ const FILTERS_FIRST = [
   'affiliate_id',
   'verdict',
   'conv_status',
+  'outcome',
+  'transaction_id',
   'click_id',
   'promo_code',
 ];
+
+/** What can be done with a row. Who may not ask why may not change either. */
+function actionsOf(
+  report: string,
+  role: string,
+  { resend, explain, change }: Readonly<Record<'resend' | 'explain' | 'change', RowAction>>,
+): readonly RowAction[] {
+  if (report === 'affiliate-postbacks') return [resend];
+  if (role === 'affiliate') return [];
+  return report === 'transactions' ? [explain, change] : [explain];
+}
 
 export function ReportPage({ report }: { report: string }) {
   const { user } = useSession();
@@ -33,6 +48,7 @@ export function ReportPage({ report }: { report: string }) {
   const [changed, setChanged] = useState('');
   const [replaying, setReplaying] = useState(false);
   const client = useQueryClient();
+  const resend = useResend();
   const title = REPORT_TITLES[report] ?? report;
   if (!mayRead(report, user.role)) return <Empty title="This report is not for your role" />;
 
@@ -43,6 +59,11 @@ export function ReportPage({ report }: { report: string }) {
   const columns = shown.flatMap((name) => all.filter((column) => column.name === name));
   const filterable = all.filter(({ type }) => type !== 'DateTime').map(({ name }) => name);
   const search = apiSearchOf(state);
+  const actions = actionsOf(report, user.role, {
+    resend,
+    explain: { label: 'Why?', run: (row) => setWhy(textOf(row['hit_id'])) },
+    change: { label: 'Change', run: (row) => setChanged(textOf(row['hit_id'])) },
+  });
   const first = FILTERS_FIRST.filter((name) => filterable.includes(name));
 
   return (
@@ -86,8 +107,7 @@ export function ReportPage({ report }: { report: string }) {
         zone={state.tz}
         linked={user.role !== 'affiliate'}
         onSort={(sort) => setState({ ...state, sort })}
-        onWhy={user.role === 'affiliate' ? undefined : setWhy}
-        onChange={report === 'transactions' && user.role !== 'affiliate' ? setChanged : undefined}
+        actions={actions}
       />
       {changed !== '' && <ChangeDialog transactionId={changed} onClose={() => setChanged('')} />}
       {replaying && <ReplayDialog state={state} onClose={() => setReplaying(false)} />}

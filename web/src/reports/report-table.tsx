@@ -1,6 +1,7 @@
 /** The rows of a report: sortable columns, keyset pages that follow one another as one scrolls, Why? on every row. */
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useEffect, useRef } from 'react';
+import { REPORTS } from '../../../src/reports/definitions.ts';
 import { get } from '../api/client.ts';
 import { useNames } from '../api/catalogue.ts';
 import { labelOf } from '../format.ts';
@@ -76,6 +77,11 @@ function SortableHead(props: { column: Column; sort: string; onSort: (sort: stri
   );
 }
 
+export interface RowAction {
+  readonly label: string;
+  readonly run: (row: Row) => void;
+}
+
 export function ReportTable(props: {
   report: string;
   columns: readonly Column[];
@@ -84,15 +90,14 @@ export function ReportTable(props: {
   zone: string;
   linked: boolean;
   onSort: (sort: string) => void;
-  /** Absent: this user may not ask why. */
-  onWhy?: ((hitId: string) => void) | undefined;
-  /** Absent: the rows are no transactions. Who may not ask why may not change either. */
-  onChange?: ((transactionId: string) => void) | undefined;
+  /** Buttons on every row. */
+  actions: readonly RowAction[];
 }) {
-  const { report, columns, zone, linked, onWhy, onChange } = props;
+  const { report, columns, zone, linked, actions } = props;
+  const { id, time } = REPORTS.get(report) ?? { id: 'hit_id', time: 'hit_time' };
   const query = useReportRows(report, props.search);
   const nameOf = useNames();
-  const sort = props.sort === '' ? '-hit_time' : props.sort;
+  const sort = props.sort === '' ? `-${time}` : props.sort;
   return (
     <Await query={query} what="rows">
       {({ pages }) => {
@@ -108,7 +113,7 @@ export function ReportTable(props: {
             <table>
               <thead>
                 <tr>
-                  {onWhy !== undefined && (
+                  {actions.length > 0 && (
                     <th scope="col">
                       <span className="visually-hidden">Actions</span>
                     </th>
@@ -125,25 +130,19 @@ export function ReportTable(props: {
               </thead>
               <tbody>
                 {rows.map((row) => (
-                  <tr key={textOf(row['hit_id'])}>
-                    {onWhy !== undefined && (
+                  <tr key={textOf(row[id])}>
+                    {actions.length > 0 && (
                       <td>
-                        <button
-                          type="button"
-                          className="button small"
-                          onClick={() => onWhy(textOf(row['hit_id']))}
-                        >
-                          Why?
-                        </button>
-                        {onChange !== undefined && (
+                        {actions.map(({ label, run }) => (
                           <button
+                            key={label}
                             type="button"
                             className="button small"
-                            onClick={() => onChange(textOf(row['hit_id']))}
+                            onClick={() => run(row)}
                           >
-                            Change
+                            {label}
                           </button>
-                        )}
+                        ))}
                       </td>
                     )}
                     {columns.map((column) => (

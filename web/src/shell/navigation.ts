@@ -17,6 +17,8 @@ const LOGS: NavigationGroup['items'] = [
   ['/reports/postbacks', 'Postbacks'],
 ];
 
+const AFFILIATE_POSTBACKS = ['/reports/affiliate-postbacks', 'Affiliate Postbacks'] as const;
+
 const BY_ROLE: Readonly<Record<User['role'], readonly NavigationGroup[]>> = {
   manager: [
     {
@@ -29,7 +31,7 @@ const BY_ROLE: Readonly<Record<User['role'], readonly NavigationGroup[]>> = {
       ],
     },
     { title: 'Reports', items: REPORTS },
-    { title: 'Logs', items: LOGS },
+    { title: 'Logs', items: [...LOGS, AFFILIATE_POSTBACKS] },
     {
       title: 'Catalogue',
       items: [
@@ -72,9 +74,11 @@ const BY_ROLE: Readonly<Record<User['role'], readonly NavigationGroup[]>> = {
       items: [
         ['/', 'Dashboard'],
         ['/offers', 'Offers'],
+        ['/postbacks', 'Postback URLs'],
       ],
     },
     { title: 'Reports', items: REPORTS },
+    { title: 'Logs', items: [AFFILIATE_POSTBACKS] },
   ],
 };
 

@@ -1,0 +1,70 @@
+/** Writes attempts as rows, many at a time. A job ends after its row is in ClickHouse, so this goes on until it is. */
+import type { Logger } from 'pino';
+import { prepareAttempts, type Attempt } from '../../clickhouse/affiliate-postback-log.ts';
+import type { ClickHouse } from '../../clickhouse/client.ts';
+import { messageOf } from '../../src/domain/app-error.ts';
+
+/** Attempts that end within this time share a block: ClickHouse likes few of them. */
+const GATHER_MS = 100;
+const ROWS_MAX = 1_000;
+const RETRY_MS = 500;
+
+interface Waiting {
+  readonly attempt: Attempt;
+  readonly resolve: () => void;
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+export function createAttemptWriter(deps: {
+  readonly clickhouse: ClickHouse;
+  readonly clock: () => number;
+  readonly logger: Logger;
+}) {
+  let waiting: Waiting[] = [];
+  let running = false;
+
+  async function writeBlock(block: readonly Waiting[]): Promise<void> {
+    const write = prepareAttempts(
+      deps.clickhouse,
+      block.map(({ attempt }) => attempt),
+      deps.clock(),
+    );
+    for (;;) {
+      try {
+        await write();
+        break;
+      } catch (error) {
+        deps.logger.warn(
+          { error: messageOf(error) },
+          'attempts of affiliate postbacks were not stored; tried again',
+        );
+        await pause(RETRY_MS);
+      }
+    }
+    for (const { resolve } of block) resolve();
+  }
+
+  async function run(): Promise<void> {
+    await pause(GATHER_MS);
+    while (waiting.length > 0) {
+      const block = waiting.slice(0, ROWS_MAX);
+      waiting = waiting.slice(ROWS_MAX);
+      await writeBlock(block);
+    }
+    running = false;
+  }
+
+  return {
+    /** Resolves once the row is stored. */
+    write(attempt: Attempt): Promise<void> {
+      return new Promise((resolve) => {
+        waiting.push({ attempt, resolve });
+        if (running) return;
+        running = true;
+        void run();
+      });
+    },
+  };
+}
+export type AttemptWriter = ReturnType<typeof createAttemptWriter>;
