@@ -5,10 +5,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { createBatchHitIds } from '../../src/domain/batch-hit-id.ts';
-import type { CatalogueState } from '../../src/domain/catalogue.ts';
+import { createCatalogueSnapshot, type CatalogueState } from '../../src/domain/catalogue.ts';
 import { createClickIdCodec } from '../../src/domain/click-id.ts';
 import type { Chunk, ConversionHit } from '../../src/domain/hit.ts';
-import { createIpStorage, type IpStorage } from '../../src/domain/ip-storage.ts';
+import { createIpStorage, FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
 import { hashToken } from '../../src/domain/judge/call.ts';
 import { createHitIds, msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
 import { createRedisKeys, type RedisKeys } from '../../src/redis/keys.ts';
@@ -21,6 +21,7 @@ import {
   promoCode,
   TEST_KEY,
 } from '../support/catalogue.ts';
+import { replayLateClicks } from '../../workers/maintenance/late-clicks.ts';
 import { startClickHouse, type TestClickHouse } from '../support/start-clickhouse.ts';
 import { startRedis, type TestRedis } from '../support/start-redis.ts';
 import {
@@ -283,6 +284,37 @@ test('a code that moved to an offer of another lane between two replays at once 
   expect(await rows(`batch_id != '' AND verdict = 'multiple_conversions'`)).toHaveLength(
     calls.length,
   );
+});
+
+test('the automatic replay of a late click and one by hand at once: the call counts once', async () => {
+  const codec = createClickIdCodec([TEST_KEY]);
+  const clickedAt = Date.now() - 600_000;
+  const clickIds = Array.from({ length: 8 }, (_, n) => codec.mint(clickedAt, 4, 1, 100 + n));
+  const recent = createHitIds(Date.now);
+  const calls = clickIds.map((id) =>
+    conversionHit(recent(), Date.now(), {
+      endpoint: 'goal-by-click-id',
+      path: '/track/goal-by-click-id',
+      query: `click_id=${id}&goal_id=40`,
+    }),
+  );
+  const by = worker(FIXED);
+  await by.ingest(conversionChunk('pending', calls));
+  expect(await rows('click_pending = 1')).toHaveLength(calls.length);
+  const clicks = clickIds.map((id) => clickHit(recent(), id, 4, clickedAt));
+  await by.clicks.storeChunk(clickChunk('late', clicks), codec);
+  const automatic = () =>
+    replayLateClicks({
+      clickhouse,
+      store: { current: () => Promise.resolve(createCatalogueSnapshot(FIXED)) },
+      ingestConversions: worker(FIXED).ingest,
+      ips: FULL_IPS,
+    });
+  const ids = calls.map(({ hitId }) => hitId);
+  await Promise.all([automatic(), worker(FIXED).ingest(replayChunk(ids)), automatic()]);
+  const counted = await rows(`row_kind = 'conversion'`);
+  expect(counted.map(({ replayed_from }) => replayed_from).toSorted()).toEqual(ids.toSorted());
+  expect(await automatic()).toBe(0);
 });
 
 test('replays that race fill a cap exactly, and live calls of other workers count with them', async () => {

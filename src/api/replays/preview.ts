@@ -15,8 +15,8 @@ import type { LaneCall } from '../../../workers/gate/lane-writer.ts';
 import { judgeOnce } from '../../../workers/gate/replay-claims.ts';
 import type { ClickAnswers } from '../../../workers/ingest/click-answers.ts';
 import { createClickStore } from '../../../workers/ingest/click-store.ts';
-import { createCallPreparation } from '../../../workers/ingest/conversions.ts';
 import { findOriginals, hitOfOriginal, originOf } from '../../../workers/ingest/originals.ts';
+import { createCallPreparation } from '../../../workers/ingest/prepare-calls.ts';
 import type { ApiContext } from '../context.ts';
 
 type PreviewContext = Pick<
