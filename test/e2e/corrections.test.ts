@@ -361,18 +361,23 @@ it('explain says of a correction what it freed', async () => {
   expect(calls[1]?.['events']).toMatchObject([{ released: 1, author: 'admin key' }]);
 });
 
+function workerOtherThan(pid: number): Promise<number> {
+  return waitFor(() => sluice.pidsOf('worker').find((other) => other !== pid), {
+    timeoutMs: 30_000,
+    what: 'a worker',
+  });
+}
+
 it('releases count once through a worker that dies at every point, and a gate that forgets', async () => {
   const ids = [];
   for (let n = 0; n < WORKER_POINTS.length; n++)
     ids.push(await conversion('order', `&adv_order_id=crash-${n}`));
   for (const [index, point] of WORKER_POINTS.entries()) {
     writeFileSync(crashFile, point);
-    const [pid = 0] = sluice.pidsOf('worker');
+    // The one before may be on its way back still.
+    const pid = await workerOtherThan(0);
     process.kill(pid, 'SIGKILL');
-    await waitFor(() => sluice.pidsOf('worker').some((other) => other !== pid), {
-      timeoutMs: 20_000,
-      what: 'a new worker',
-    });
+    await workerOtherThan(pid);
     const line = JSON.stringify({ transaction_id: ids[index], release: true });
     const sent = await Promise.all([
       raw('POST', '/transactions/bulk', line),
