@@ -65,7 +65,8 @@ const sentOf = (entry: string, count: number): Promise<readonly Row[]> =>
       const rows = await attempts(manager, `entry_id=${entry}&outcome=sent`);
       return rows.length >= count && rows;
     },
-    { timeoutMs: 30_000, what: `${count} postbacks of entry ${entry} to be sent` },
+    // A dead worker's jobs are free after their lock has run out; the calls that hung are repeated after their wait.
+    { timeoutMs: 60_000, what: `${count} postbacks of entry ${entry} to be sent` },
   );
 
 /** The edge stamps the version that it knows: conversions count for an entry once it knows the entry. */

@@ -1,6 +1,7 @@
 /**
  * How many calls of this process go to one host, and for one affiliate, at once: a slow endpoint holds its own slots, not
- * everyone's. Who finds none is told when to look again, spread over the time that those before it will take.
+ * everyone's. A few wait here for the next free slot, so that slots do not stand empty; who finds no room for that either
+ * is told when to look again, spread over the time that those before it will take.
  */
 export interface HostLimits {
   readonly perHost: number;
@@ -9,16 +10,24 @@ export interface HostLimits {
 /** Names are free: without the second limit one affiliate could hold all slots by as many names. */
 export const HOST_LIMITS: HostLimits = { perHost: 4, perAffiliate: 16 };
 
-const WAIT_MIN_MS = 50;
-const WAIT_MAX_MS = 30_000;
-const CALL_MS_FIRST = 200;
+/** Who waits here holds one of the process's places: few, and not for long. */
+const WAITERS_MAX = 4;
+const WAIT_HERE_MS = 1_000;
+const PUT_OFF_MIN_MS = 50;
+const PUT_OFF_MAX_MS = 30_000;
+/** Taken for the length of a call until one has shown it. */
+const CALL_MS_FIRST = 20;
 /** Weight of the newest call in the average. */
 const SMOOTHING = 0.2;
+/** What is remembered of hosts that are idle goes above this. */
+const REMEMBERED_MAX = 1_000;
 
 interface Slots {
+  readonly places: number;
+  readonly waiters: Set<() => void>;
   busy: number;
   callMs: number;
-  /** When everyone who was sent away will have had a turn. */
+  /** When everyone who was put off will have had a turn. */
   bookedUntilMs: number;
 }
 
@@ -27,50 +36,78 @@ export type Slot =
   | { readonly kind: 'full'; readonly waitMs: number };
 
 export function createHostLimiter(clock: () => number, limits: HostLimits = HOST_LIMITS) {
-  const slots = new Map<string, Slots>();
+  const known = new Map<string, Slots>();
 
-  function slotsOf(key: string): Slots {
-    const known = slots.get(key);
-    if (known !== undefined) return known;
-    const made = { busy: 0, callMs: CALL_MS_FIRST, bookedUntilMs: 0 };
-    slots.set(key, made);
+  function slotsOf(key: string, places: number): Slots {
+    const found = known.get(key);
+    if (found !== undefined) return found;
+    if (known.size >= REMEMBERED_MAX)
+      for (const [idle, { busy, waiters }] of known)
+        if (busy === 0 && waiters.size === 0) known.delete(idle);
+    const made = {
+      places,
+      waiters: new Set<() => void>(),
+      busy: 0,
+      callMs: CALL_MS_FIRST,
+      bookedUntilMs: 0,
+    };
+    known.set(key, made);
     return made;
   }
 
-  function book(found: Slots, places: number): number {
+  function putOff(slots: Slots): Slot {
     const now = clock();
-    found.bookedUntilMs = Math.min(
-      Math.max(found.bookedUntilMs, now) + found.callMs / places,
-      now + WAIT_MAX_MS,
-    );
-    return Math.round(Math.max(WAIT_MIN_MS, found.bookedUntilMs - now));
+    const until = Math.max(slots.bookedUntilMs, now) + slots.callMs / slots.places;
+    slots.bookedUntilMs = Math.min(until, now + PUT_OFF_MAX_MS);
+    return {
+      kind: 'full',
+      waitMs: Math.round(Math.max(PUT_OFF_MIN_MS, slots.bookedUntilMs - now)),
+    };
   }
 
-  function release(keys: readonly string[], startedAtMs: number): void {
-    const tookMs = clock() - startedAtMs;
-    for (const key of keys) {
-      const found = slotsOf(key);
-      found.busy -= 1;
-      found.callMs += SMOOTHING * (tookMs - found.callMs);
-      // Kept while there is anything to remember; hosts come and go.
-      if (found.busy === 0 && found.bookedUntilMs <= clock()) slots.delete(key);
-    }
+  function takeAll(wanted: readonly Slots[]): Slot {
+    const startedAtMs = clock();
+    for (const slots of wanted) slots.busy += 1;
+    return {
+      kind: 'taken',
+      release() {
+        for (const slots of wanted) {
+          slots.busy -= 1;
+          slots.callMs += SMOOTHING * (clock() - startedAtMs - slots.callMs);
+          const [next] = slots.waiters;
+          next?.();
+        }
+      },
+    };
+  }
+
+  /** Resolves when a slot may be free, or the time is up. */
+  function someFree({ waiters }: Slots, forMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const go = (): void => {
+        waiters.delete(go);
+        clearTimeout(timer);
+        resolve();
+      };
+      const timer = setTimeout(go, forMs);
+      waiters.add(go);
+    });
   }
 
   return {
-    take(host: string, affiliateId: number): Slot {
+    async take(host: string, affiliateId: number): Promise<Slot> {
       const wanted = [
-        [`host ${host}`, limits.perHost],
-        [`affiliate ${affiliateId}`, limits.perAffiliate],
-      ] as const;
-      for (const [key, places] of wanted) {
-        const found = slotsOf(key);
-        if (found.busy >= places) return { kind: 'full', waitMs: book(found, places) };
+        slotsOf(`host ${host}`, limits.perHost),
+        slotsOf(`affiliate ${affiliateId}`, limits.perAffiliate),
+      ];
+      const untilMs = clock() + WAIT_HERE_MS;
+      for (;;) {
+        const full = wanted.find(({ busy, places }) => busy >= places);
+        if (full === undefined) return takeAll(wanted);
+        const leftMs = untilMs - clock();
+        if (leftMs <= 0 || full.waiters.size >= WAITERS_MAX) return putOff(full);
+        await someFree(full, leftMs);
       }
-      const keys = wanted.map(([key]) => key);
-      for (const key of keys) slotsOf(key).busy += 1;
-      const startedAtMs = clock();
-      return { kind: 'taken', release: () => release(keys, startedAtMs) };
     },
   };
 }

@@ -23,7 +23,9 @@ import { createPostbackSender } from './sender.ts';
 
 /** Calls in flight at once: they wait for others, not for us. */
 const CONCURRENCY = 64;
-const LOCK_MS = 10_000;
+/** A job whose worker died is another's after the lock and two looks, at the latest. */
+const LOCK_MS = 8_000;
+const STALLED_LOOK_MS = 4_000;
 const PUT_BACK_MS = 1_000;
 /** Calls that are still out when the process ends get this long; then they are cut off, and made again. */
 const END_MS = 3_000;
@@ -92,7 +94,7 @@ export function startOutgoing(deps: OutgoingDeps) {
     prefix: keys.queuePrefix,
     concurrency: CONCURRENCY,
     lockDuration: LOCK_MS,
-    stalledInterval: LOCK_MS,
+    stalledInterval: STALLED_LOOK_MS,
     maxStalledCount: 1_000_000,
     skipVersionCheck: true,
     drainDelay: 1,

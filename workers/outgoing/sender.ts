@@ -112,8 +112,12 @@ export function createPostbackSender(deps: {
     const { method } = entry;
     const goal_alias = entries.goalAlias(job.goalId);
     const url = fillPostbackUrl(entry.url, { ...texts, goal_alias, postback_id: job.postbackId });
+    const slot = await deps.limiter.take(new URL(url).host, job.affiliateId);
+    if (slot.kind === 'full') return { kind: 'again', job, waitMs: slot.waitMs };
     const startedAtMs = clock();
+    // Never rejects. The slot is for the call alone: its row takes its own time.
     const result = await deps.send({ method, url, postbackId: job.postbackId, signal });
+    slot.release();
     const durationMs = clock() - startedAtMs;
     // Cut off by our own end: the next process makes the attempt.
     if (signal.aborted && result.kind === 'failed') return { kind: 'again', job, waitMs: 0 };
@@ -144,12 +148,6 @@ export function createPostbackSender(deps: {
     const against = reasonAgainst(job, entry, event);
     if (against !== undefined || entry === undefined) return refuse(job, against ?? '');
     if (texts === undefined) return refuse(job, 'its transaction is not in the log');
-    const slot = deps.limiter.take(new URL(entry.url).host, job.affiliateId);
-    if (slot.kind === 'full') return { kind: 'again', job, waitMs: slot.waitMs };
-    try {
-      return await attempt(job, entry, texts, signal);
-    } finally {
-      slot.release();
-    }
+    return attempt(job, entry, texts, signal);
   };
 }
