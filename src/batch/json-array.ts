@@ -61,7 +61,8 @@ export function createJsonArrayReader(onRecord: OnRecord): RecordReader {
       else if (byte === QUOTE) inString = false;
     } else if (byte === QUOTE) inString = true;
     else if (OPEN.has(byte)) depth += 1;
-    else if (CLOSE.has(byte)) depth -= 1;
+    // One that closes nothing is a fault of its element, not the end of the array.
+    else if (CLOSE.has(byte) && depth > 1) depth -= 1;
   }
 
   /** One byte outside of the elements; true when it opened the array. */

@@ -17,6 +17,7 @@ import {
 import { waitFor } from '../support/wait-for.ts';
 
 const VIEWS = [
+  'affiliate_postbacks',
   'chunks',
   'clicks',
   'invalid_clicks',

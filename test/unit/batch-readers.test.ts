@@ -217,6 +217,15 @@ it('NDJSON and JSON arrays: a broken object costs itself; its line or number, an
   );
 });
 
+it('a bracket of a JSON array that closes nothing spoils its element only', () => {
+  const { records, refused } = read(Buffer.from('[click_id}\0, {"a":1}]'));
+  expect(refused).toBe(undefined);
+  expect(records.map(({ line, text }) => [line, text])).toEqual([
+    [1, 'click_id}\0'],
+    [2, '{"a":1}'],
+  ]);
+});
+
 it('bytes of any kind are read or refused, never thrown on, and the cuts make no difference', () => {
   const soup = fc.array(
     fc.oneof(

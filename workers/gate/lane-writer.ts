@@ -2,44 +2,18 @@
  * Writes a lane: merges what waits into one block, judges it, commits it as the next position of the log, applies it.
  * The insert is the commit point: its guard lets exactly one writer have a position, and a chunk be in the lane once.
  */
-import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { ClickHouse } from '../../clickhouse/client.ts';
-import { insertGuarded, refusedRows, type Row } from '../../clickhouse/insert.ts';
+import { insertGuarded, refusedRows } from '../../clickhouse/insert.ts';
 import { POSTBACK_COLUMNS } from '../../clickhouse/tables.ts';
 import { AppError, isRetryable, messageOf } from '../../src/domain/app-error.ts';
 import { reachNothing, type Reach } from '../../src/domain/crash-points.ts';
-import type { AcceptedConversion, GateReply, GateRequest } from '../../src/domain/gate-request.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
-import type { GateEvent, RuleSignature } from './claims.ts';
-import { inChunks, type ChunkReference, type LaneLog, type Original } from './lane-log.ts';
+import { makeBlock, poisoned, type Block, type LaneCall } from './lane-block.ts';
+import { inChunks, type ChunkReference, type LaneLog } from './lane-log.ts';
 import type { LaneState } from './lane-state.ts';
 import { NO_TURNS, type LaneTurn } from './lane-turn.ts';
-import { judgeOnce, requestsOf } from './replay-claims.ts';
-
-/** One call on its way through a lane. */
-export interface LaneCall {
-  /** Undefined: rejected before the gate; `settle` is then called with undefined. */
-  readonly request: GateRequest | undefined;
-  readonly settle: (reply: GateReply | undefined) => PostbackFields;
-  /** The fields when the call itself is at fault: nothing derived from it. */
-  readonly poison: (reason: string) => PostbackFields;
-  /** The call that this one replays: of all its replays, in whatever chunks, one counts. */
-  readonly original?: Original;
-  /** The fields when a replay of the original counted before, with the transaction that it created or changed. */
-  readonly repeat?: (transactionId: string) => PostbackFields;
-  /** The rest of the row: client and chunk columns are the caller's. */
-  readonly toRow: (fields: PostbackFields, block: BlockColumns) => Row;
-}
-
-export interface BlockColumns {
-  readonly lane: number;
-  readonly position: number;
-  readonly blockRow: number;
-  readonly writer: string;
-  readonly blockTimeS: number;
-}
 
 /** The calls of one chunk that belong to the lane. */
 export interface LaneSubmission {
@@ -61,6 +35,12 @@ export interface LaneWriter {
 const BLOCK_CALLS_MAX = 5_000;
 const ATTEMPTS_MAX = 200;
 const RETRY_MS = 50;
+/**
+ * How long an owner is looked for before the token counts as burned. A second token for a position that is being taken
+ * under the first one could take it twice, so this is far longer than a commit.
+ */
+const BURNED_LOOKS = 20;
+const BURNED_LOOK_MS = 100;
 /** Kept of an error in a row's detail. */
 const REASON_MAX = 300;
 
@@ -70,61 +50,8 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-interface Block {
-  readonly position: number;
-  readonly writer: string;
-  readonly rows: readonly Row[];
-  readonly fields: readonly PostbackFields[];
-  readonly events: readonly GateEvent[];
-  readonly rules: ReadonlyMap<number, RuleSignature>;
-}
-
-function acceptedOf(request: GateRequest, fields: PostbackFields): AcceptedConversion {
-  return {
-    transactionId: fields.hit_id,
-    hitTimeMs: fields.hit_time_ms,
-    offerId: fields.offer_id,
-    goalId: fields.goal_id,
-    affiliateId: fields.affiliate_id,
-    clickId: request.clickId,
-    orderId: fields.adv_order_id,
-    trackId: fields.track_id,
-    uniqueIp: request.uniqueIp,
-  };
-}
-
-/** What a settled call does to the gate's state: as the log will say it (`lane-log.ts`). */
-function eventsOf(request: GateRequest | undefined, fields: PostbackFields): readonly GateEvent[] {
-  if (request === undefined) return [];
-  if (fields.row_kind === 'conversion')
-    return [{ conversion: acceptedOf(request, fields), releasedBy: '' }];
-  if (request.release === undefined || fields.released === 0) return [];
-  return [{ conversion: request.release, releasedBy: fields.hit_id }];
-}
-
-/** A defect of ours in one call must not hold up the rest of its block (invariant 9). */
-function settleCall(
-  call: LaneCall,
-  reply: GateReply | undefined,
-  repeated: string | undefined,
-  block: BlockColumns,
-): { readonly settled: PostbackFields; readonly row: Row } {
-  try {
-    const settled =
-      repeated === undefined || call.repeat === undefined
-        ? call.settle(reply)
-        : call.repeat(repeated);
-    return { settled, row: call.toRow(settled, block) };
-  } catch (error) {
-    const settled = call.poison(`could not be judged: ${messageOf(error)}`);
-    return { settled, row: call.toRow(settled, block) };
-  }
-}
-
-/** The call as a row of the raw request alone. */
-function poisoned(call: LaneCall, reason: string): LaneCall {
-  return { ...call, request: undefined, settle: () => call.poison(reason) };
-}
+const callsOf = (items: readonly Waiting[]): readonly LaneCall[] =>
+  items.flatMap(({ submission }) => submission.calls);
 
 /** The items with the calls of these indexes (counted over all items) poisoned. */
 function withPoisoned(
@@ -190,35 +117,6 @@ export function createLaneWriter(deps: {
     return [...taken];
   }
 
-  async function makeBlock(items: readonly Waiting[]): Promise<Block> {
-    const calls = items.flatMap(({ submission }) => submission.calls);
-    const { judgement, repeats } = await judgeOnce(calls, log, state);
-    const requests = requestsOf(calls, repeats);
-    const writer = randomUUID();
-    const position = judgement.position + 1;
-    const blockTimeS = Math.floor(deps.clock() / 1000);
-    const events: GateEvent[] = [];
-    const rows: Row[] = [];
-    const fields: PostbackFields[] = [];
-    let asked = 0;
-    for (const [blockRow, call] of calls.entries()) {
-      const asks = call.request !== undefined && !repeats.has(call);
-      const reply = asks ? judgement.replies[asked++] : undefined;
-      const { settled, row } = settleCall(call, reply, repeats.get(call), {
-        lane,
-        position,
-        blockRow,
-        writer,
-        blockTimeS,
-      });
-      fields.push(settled);
-      rows.push(row);
-      events.push(...eventsOf(call.request, settled));
-    }
-    const rules = new Map(requests.map((request) => [request.offerId, request.rules]));
-    return { position, writer, rows, fields, events, rules };
-  }
-
   /** Inserts the block; resolves to who owns the position then. Repeats the question until ClickHouse answers. */
   async function commit(
     block: Block,
@@ -256,6 +154,14 @@ export function createLaneWriter(deps: {
     return log.writerOf(position);
   }
 
+  async function isBurned(position: number): Promise<boolean> {
+    for (let look = 0; look < BURNED_LOOKS; look++) {
+      if ((await log.writerOf(position)) !== undefined) return false;
+      await pause(BURNED_LOOK_MS);
+    }
+    return true;
+  }
+
   function finish(items: readonly Waiting[], block: Block): void {
     let at = 0;
     for (const { submission, resolve } of items) {
@@ -271,7 +177,7 @@ export function createLaneWriter(deps: {
     items: readonly Waiting[],
     burned: Map<number, number>,
   ): Promise<readonly Waiting[]> {
-    const block = await makeBlock(items);
+    const block = await makeBlock(deps, callsOf(items));
     reach('judged');
     const owner = await commit(block, items, burned.get(block.position) ?? 0);
     if (owner === block.writer) {
@@ -288,7 +194,8 @@ export function createLaneWriter(deps: {
     // Nobody has the position: chunks were there already, or the token was burned by a kill.
     const present = await log.presentChunks(items.map(({ submission }) => submission.chunk));
     if (present.size === 0) {
-      burned.set(block.position, (burned.get(block.position) ?? 0) + 1);
+      if (await isBurned(block.position))
+        burned.set(block.position, (burned.get(block.position) ?? 0) + 1);
       await state.catchUp();
       return items;
     }
@@ -314,7 +221,7 @@ export function createLaneWriter(deps: {
     items: readonly Waiting[],
     reason: string,
   ): Promise<readonly Waiting[] | undefined> {
-    const { rows } = await makeBlock(items);
+    const { rows } = await makeBlock(deps, callsOf(items));
     const refused = await refusedRows(clickhouse, POSTBACK_COLUMNS, rows);
     if (refused.length === 0) return undefined;
     logger.error({ lane, rows: refused.length, error: reason }, 'ClickHouse refused rows');

@@ -3,7 +3,8 @@ import { FULL_IPS } from '../../src/domain/ip-storage.ts';
 import type { Chunk } from '../../src/domain/hit.ts';
 import type { ReplayOrigin } from '../../src/domain/judge/call.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
-import type { LaneCall, LaneWriter } from '../gate/lane-writer.ts';
+import type { LaneCall } from '../gate/lane-block.ts';
+import type { LaneWriter } from '../gate/lane-writer.ts';
 import { createReplayLanes } from '../gate/replay-lanes.ts';
 import {
   createCallPreparation,

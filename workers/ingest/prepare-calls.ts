@@ -21,7 +21,7 @@ import {
   type StoredTransaction,
 } from '../../src/domain/judge/resolve.ts';
 import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
-import type { LaneCall } from '../gate/lane-writer.ts';
+import type { LaneCall } from '../gate/lane-block.ts';
 import type { AnswerClicks } from './click-answers.ts';
 import { postbackRow, type Enrichment } from './rows.ts';
 import { findTransactions } from './transactions.ts';

@@ -8,7 +8,7 @@ import type { PostbackFields } from '../../src/domain/judge/fields.ts';
 import type { OpenedClickId } from '../../src/domain/click-id.ts';
 import { blankToken, parseBody, parseQuery } from '../../src/domain/parameters.ts';
 import { verdictOfCode } from '../../src/domain/verdicts.ts';
-import type { BlockColumns } from '../gate/lane-writer.ts';
+import type { BlockColumns } from '../gate/lane-block.ts';
 import type { CountryReader } from './country.ts';
 
 export interface Enrichment {

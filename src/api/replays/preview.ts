@@ -11,7 +11,7 @@ import type { PostbackFields } from '../../domain/judge/fields.ts';
 import type { ClickAnswer } from '../../domain/judge/resolve.ts';
 import { createLaneLog } from '../../../workers/gate/lane-log.ts';
 import { createLaneState } from '../../../workers/gate/lane-state.ts';
-import type { LaneCall } from '../../../workers/gate/lane-writer.ts';
+import type { LaneCall } from '../../../workers/gate/lane-block.ts';
 import { judgeOnce } from '../../../workers/gate/replay-claims.ts';
 import type { ClickAnswers } from '../../../workers/ingest/click-answers.ts';
 import { createClickStore } from '../../../workers/ingest/click-store.ts';
