@@ -80,11 +80,12 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
       );
   }
 
+  /** Whether Redis took the job. */
   async function enqueue(
     chunk: Outstanding,
     job: ChunkJob,
     how: 'enqueue' | 'requeue' = 'enqueue',
-  ): Promise<void> {
+  ): Promise<boolean> {
     try {
       await deps.producer[how](job);
       deps.reach?.('enqueued');
@@ -94,6 +95,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
       noteHealth(false, error);
     }
     chunk.checkedAtMs = deps.clock();
+    return chunk.queued;
   }
 
   function forget(chunk: Outstanding): void {
@@ -133,7 +135,8 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     }
   }
 
-  async function requeueKind(kind: ChunkKind): Promise<void> {
+  /** Whether Redis took all that was due. */
+  async function requeueKind(kind: ChunkKind): Promise<boolean> {
     const now = deps.clock();
     const due = [...chunks.values()]
       .filter(
@@ -164,16 +167,18 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
         hitCount: read.records.length,
         records: read.records.join('\n'),
       };
-      await enqueue(chunk, job, 'requeue');
+      // Reading files holds up answers: while Redis takes nothing, one a round is enough to know when it does again.
+      if (!(await enqueue(chunk, job, 'requeue'))) return false;
     }
+    return true;
   }
 
   async function runRound(): Promise<void> {
     try {
       for (const kind of CHUNK_KINDS) await confirmKind(kind);
-      for (const kind of CHUNK_KINDS) await requeueKind(kind);
+      const queued = (await requeueKind('clicks')) && (await requeueKind('conversions'));
       await deps.onRound?.();
-      noteHealth(true);
+      if (queued) noteHealth(true);
     } catch (error) {
       noteHealth(false, error);
     }
