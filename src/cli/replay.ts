@@ -1,6 +1,7 @@
 /** `sluice replay`: previews a replay of rejected calls, asks, has the API run it, follows it, prints a summary. */
 import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { isVerdictSlug, verdictOf } from '../domain/verdicts.ts';
 import type { ReplayStatus } from '../reports/replays.ts';
@@ -126,7 +127,7 @@ async function follow(config: Config, path: string): Promise<ReplayStatus> {
       const status = await ask<ReplayStatus>(config, path);
       bar.set(status.judged, status.hits);
       if (status.state === 'done') return status;
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await pause(POLL_MS);
     }
   } finally {
     bar.end();

@@ -1,4 +1,5 @@
 /** Writes attempts as rows, many at a time. A job ends after its row is in ClickHouse, so this goes on until it is. */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { prepareAttempts, type Attempt } from '../../clickhouse/affiliate-postback-log.ts';
 import type { ClickHouse } from '../../clickhouse/client.ts';
@@ -13,8 +14,6 @@ interface Waiting {
   readonly attempt: Attempt;
   readonly resolve: () => void;
 }
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export function createAttemptWriter(deps: {
   readonly clickhouse: ClickHouse;

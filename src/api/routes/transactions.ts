@@ -3,6 +3,7 @@
  * the edge, so that a change is stored before it is answered, judged by the workers alone, and made once.
  */
 import { Readable } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { FILE_BYTES_MAX } from '../../batch/limits.ts';
@@ -59,10 +60,6 @@ function parsed<T>(schema: z.ZodType<T>, body: unknown): T {
   if ('value' in result) return result.value;
   const detail = result.faults.map(({ field, message }) => `${field}: ${message}`).join('; ');
   throw invalid(detail, result.faults);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Asks until there is an answer or it is late; undefined then. */

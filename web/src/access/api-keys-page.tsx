@@ -9,6 +9,7 @@ import { TextField } from '../ui/inputs.tsx';
 import { useNotices } from '../ui/notices.tsx';
 import { Await, Empty } from '../ui/states.tsx';
 import { TenantFields, useTenantName, type Tenant } from './tenant-fields.tsx';
+import { DialogEnd } from '../ui/dialog-end.tsx';
 
 interface ApiKey extends Tenant {
   readonly id: string;
@@ -63,19 +64,7 @@ function KeyDialog({ onClose }: { onClose: () => void }) {
             />
             <TenantFields tenant={tenant} error={problems.of} onChange={setTenant} />
           </div>
-          {problems.general !== '' && (
-            <p className="error" role="alert">
-              {problems.general}
-            </p>
-          )}
-          <div className="actions">
-            <button type="button" className="button" onClick={onClose}>
-              Cancel
-            </button>
-            <button type="submit" className="button primary">
-              Create key
-            </button>
-          </div>
+          <DialogEnd error={problems.general} submit="Create key" onCancel={onClose} />
         </form>
       ) : (
         <>

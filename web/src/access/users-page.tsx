@@ -10,6 +10,7 @@ import { TextField } from '../ui/inputs.tsx';
 import { useNotices } from '../ui/notices.tsx';
 import { Await } from '../ui/states.tsx';
 import { TenantFields, useTenantName, type Tenant } from './tenant-fields.tsx';
+import { DialogEnd } from '../ui/dialog-end.tsx';
 
 function useUserChange() {
   const client = useQueryClient();
@@ -89,19 +90,12 @@ function UserDialog({ user, onClose }: { user: User | null; onClose: () => void 
             error={problems.of('password')}
           />
         </div>
-        {problems.general !== '' && (
-          <p className="error" role="alert">
-            {problems.general}
-          </p>
-        )}
-        <div className="actions">
-          <button type="button" className="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" className="button primary" disabled={change.isPending}>
-            Save user
-          </button>
-        </div>
+        <DialogEnd
+          error={problems.general}
+          submit="Save user"
+          disabled={change.isPending}
+          onCancel={onClose}
+        />
       </form>
     </Dialog>
   );

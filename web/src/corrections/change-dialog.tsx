@@ -9,6 +9,7 @@ import { Toggle } from '../ui/field.tsx';
 import { AreaField, ChoiceField, TextField } from '../ui/inputs.tsx';
 import { useNotices } from '../ui/notices.tsx';
 import { Await } from '../ui/states.tsx';
+import { DialogEnd } from '../ui/dialog-end.tsx';
 
 const STATUSES = ['approved', 'pending', 'hold', 'rejected'] as const;
 const MONEY = [
@@ -115,23 +116,12 @@ function ChangeForm({ stored, onClose }: { stored: Row; onClose: () => void }) {
           onChange={setRelease}
         />
       </div>
-      {problems.general !== '' && (
-        <p className="error" role="alert">
-          {problems.general}
-        </p>
-      )}
-      <div className="actions">
-        <button type="button" className="button" onClick={onClose}>
-          Cancel
-        </button>
-        <button
-          type="submit"
-          className="button primary"
-          disabled={isSaving || (Object.keys(changes).length === 0 && !releases)}
-        >
-          {isSaving ? 'Saving…' : 'Save change'}
-        </button>
-      </div>
+      <DialogEnd
+        error={problems.general}
+        submit={isSaving ? 'Saving…' : 'Save change'}
+        disabled={isSaving || (Object.keys(changes).length === 0 && !releases)}
+        onCancel={onClose}
+      />
     </form>
   );
 }

@@ -14,6 +14,7 @@ import { useErrors } from '../ui/draft.ts';
 import { Toggle } from '../ui/field.tsx';
 import { ChoiceField, LimitField, TextField } from '../ui/inputs.tsx';
 import { useNotices } from '../ui/notices.tsx';
+import { DialogEnd } from '../ui/dialog-end.tsx';
 
 type Values = Omit<Goal, 'id' | 'offer_id'>;
 
@@ -242,19 +243,12 @@ export function GoalDialog(props: {
           error={problems.of}
           onChange={(caps) => set('affiliate_caps', caps)}
         />
-        {problems.general !== '' && (
-          <p className="error" role="alert">
-            {problems.general}
-          </p>
-        )}
-        <div className="actions">
-          <button type="button" className="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" className="button primary" disabled={change.isPending}>
-            Save goal
-          </button>
-        </div>
+        <DialogEnd
+          error={problems.general}
+          submit="Save goal"
+          disabled={change.isPending}
+          onCancel={onClose}
+        />
       </form>
     </Dialog>
   );

@@ -10,6 +10,7 @@ import { Dialog } from '../ui/dialog.tsx';
 import { useErrors } from '../ui/draft.ts';
 import { ChoiceField, TextField } from '../ui/inputs.tsx';
 import { Await, Empty } from '../ui/states.tsx';
+import { DialogEnd } from '../ui/dialog-end.tsx';
 
 function NewOfferDialog({ onClose }: { onClose: () => void }) {
   const advertisers = useCatalogue('advertisers').data ?? [];
@@ -59,19 +60,12 @@ function NewOfferDialog({ onClose }: { onClose: () => void }) {
             error={problems.of('url')}
           />
         </div>
-        {problems.general !== '' && (
-          <p className="error" role="alert">
-            {problems.general}
-          </p>
-        )}
-        <div className="actions">
-          <button type="button" className="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" className="button primary" disabled={change.isPending}>
-            Create offer
-          </button>
-        </div>
+        <DialogEnd
+          error={problems.general}
+          submit="Create offer"
+          disabled={change.isPending}
+          onCancel={onClose}
+        />
       </form>
     </Dialog>
   );

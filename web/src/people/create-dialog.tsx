@@ -5,6 +5,7 @@ import { useChange } from '../api/catalogue.ts';
 import { Dialog } from '../ui/dialog.tsx';
 import { useErrors } from '../ui/draft.ts';
 import { TextField } from '../ui/inputs.tsx';
+import { DialogEnd } from '../ui/dialog-end.tsx';
 
 export function CreateDialog({
   kind,
@@ -41,19 +42,12 @@ export function CreateDialog({
         }}
       >
         <TextField label="Name" value={name} onChange={setName} error={problems.of('name')} />
-        {problems.general !== '' && (
-          <p className="error" role="alert">
-            {problems.general}
-          </p>
-        )}
-        <div className="actions">
-          <button type="button" className="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" className="button primary" disabled={change.isPending}>
-            Create {noun}
-          </button>
-        </div>
+        <DialogEnd
+          error={problems.general}
+          submit="Create {noun}"
+          disabled={change.isPending}
+          onCancel={onClose}
+        />
       </form>
     </Dialog>
   );

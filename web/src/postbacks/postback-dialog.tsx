@@ -13,6 +13,7 @@ import { useErrors } from '../ui/draft.ts';
 import { Toggle } from '../ui/field.tsx';
 import { AreaField, ChoiceField } from '../ui/inputs.tsx';
 import { useNotices } from '../ui/notices.tsx';
+import { DialogEnd } from '../ui/dialog-end.tsx';
 
 type Values = Omit<AffiliatePostback, 'id' | 'affiliate_id'>;
 
@@ -196,19 +197,12 @@ export function PostbackDialog(props: {
           onChange={(next) => setValues({ ...values, statuses: next })}
         />
         <MacroList onPick={(macro) => setValues({ ...values, url: `${url}${macro}` })} />
-        {problems.general !== '' && (
-          <p className="error" role="alert">
-            {problems.general}
-          </p>
-        )}
-        <div className="actions">
-          <button type="button" className="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" className="button primary" disabled={change.isPending}>
-            Save postback
-          </button>
-        </div>
+        <DialogEnd
+          error={problems.general}
+          submit="Save postback"
+          disabled={change.isPending}
+          onCancel={onClose}
+        />
       </form>
     </Dialog>
   );

@@ -6,6 +6,7 @@ import { Dialog } from '../ui/dialog.tsx';
 import { useErrors } from '../ui/draft.ts';
 import { AreaField, ChoiceField, TextField } from '../ui/inputs.tsx';
 import { useNotices } from '../ui/notices.tsx';
+import { DialogEnd } from '../ui/dialog-end.tsx';
 
 type Values = Pick<PromoCode, 'code' | 'affiliate_id' | 'start_date' | 'end_date' | 'description'>;
 
@@ -114,19 +115,12 @@ export function PromoCodeDialog(props: {
             error={problems.of('description')}
           />
         </div>
-        {problems.general !== '' && (
-          <p className="error" role="alert">
-            {problems.general}
-          </p>
-        )}
-        <div className="actions">
-          <button type="button" className="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" className="button primary" disabled={change.isPending}>
-            Save promo code
-          </button>
-        </div>
+        <DialogEnd
+          error={problems.general}
+          submit="Save promo code"
+          disabled={change.isPending}
+          onCancel={onClose}
+        />
       </form>
     </Dialog>
   );
