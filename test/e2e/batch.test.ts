@@ -409,6 +409,8 @@ it('a kill at any moment of upload, chunking or judging: the batch is there once
     );
     expect(row, `${victim} killed`).toEqual({ n: lines, ids: lines, orders: lines });
     await emptyDisk();
+    // Killed late, the edge may be on its way back still when all is judged.
+    await sluice.edgeReady();
   }
 }, 480_000);
 
@@ -422,6 +424,7 @@ it('an edge that dies for good leaves its batches to another, which sees them th
   await done(batchId);
   expect(await ordersLike('left')).toBe(30_000);
   await emptyDisk();
+  await sluice.edgeReady();
 }, 180_000);
 
 it('receives a large file in bounded memory, and answers others meanwhile', async () => {

@@ -308,6 +308,8 @@ it('a kill at any moment of chunking or judging, with two replays under way: eve
       orders: calls,
       originals: calls,
     });
+    // Killed late, the edge may be on its way back still when all is judged.
+    await sluice.edgeReady();
   }
 }, 540_000);
 

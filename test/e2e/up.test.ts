@@ -42,13 +42,7 @@ describe('sluice up', () => {
         what: `${role} to be started again`,
       });
     }
-    await waitFor(
-      async () => {
-        const ready = await fetch(`${one.edgeUrl}/readyz`).catch(() => undefined);
-        return ready?.status === 200;
-      },
-      { timeoutMs: 15_000, what: 'the edge to be ready again' },
-    );
+    await one.edgeReady();
   });
 
   it('refuses a second instance on the same data dir', async () => {

@@ -18,6 +18,8 @@ export interface RunningSluice {
   pidsOf(role: string): number[];
   /** Runs a command of the launcher against this instance; rejects when it exits with another code than `code`. */
   run(args: readonly string[], code?: number): Promise<string>;
+  /** Resolves when the edge takes hits: a killed one is on its way back for some seconds. */
+  edgeReady(): Promise<void>;
   output(): string;
   stop(): Promise<number | null>;
   /** SIGKILL to the supervisor alone. */
@@ -116,8 +118,9 @@ export async function startSluice(
   const secrets = JSON.parse(readFileSync(join(dataDir, 'secrets.json'), 'utf8')) as {
     adminKey: string;
   };
+  const edgeUrl = `http://127.0.0.1:${env['SLUICE_EDGE_PORT'] ?? ''}`;
   return {
-    edgeUrl: `http://127.0.0.1:${env['SLUICE_EDGE_PORT'] ?? ''}`,
+    edgeUrl,
     apiUrl: `http://127.0.0.1:${env['SLUICE_API_PORT'] ?? ''}`,
     clickhouseUrl: `http://127.0.0.1:${env['SLUICE_CLICKHOUSE_PORT'] ?? ''}`,
     adminKey: secrets.adminKey,
@@ -137,6 +140,12 @@ export async function startSluice(
           `sluice ${command.join(' ')} exited with ${result.code}:\n${result.output}`,
         );
       return result.output;
+    },
+    async edgeReady() {
+      await waitFor(
+        async () => (await fetch(`${edgeUrl}/readyz`).catch(() => undefined))?.status === 200,
+        { timeoutMs: 15_000, what: 'the edge to be ready' },
+      );
     },
     kill: () => void child.kill('SIGKILL'),
     async stop() {
