@@ -59,6 +59,7 @@ export interface ConfirmerDeps {
   readonly clock: () => number;
   readonly reach?: Reach;
   readonly logger: Logger;
+  /** Each round, after ClickHouse was asked, also when it did not answer. */
   readonly onRound?: () => Promise<void>;
 }
 
@@ -173,12 +174,23 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     return true;
   }
 
-  async function runRound(): Promise<void> {
+  async function confirmAll(): Promise<boolean> {
     try {
       for (const kind of CHUNK_KINDS) await confirmKind(kind);
-      const queued = (await requeueKind('clicks')) && (await requeueKind('conversions'));
+      return true;
+    } catch (error) {
+      noteHealth(false, error);
+      return false;
+    }
+  }
+
+  async function runRound(): Promise<void> {
+    const confirmed = await confirmAll();
+    try {
       await deps.onRound?.();
-      if (queued) noteHealth(true);
+      // Without ClickHouse nothing is lost by waiting: no job comes to its end.
+      if (!confirmed) return;
+      if ((await requeueKind('clicks')) && (await requeueKind('conversions'))) noteHealth(true);
     } catch (error) {
       noteHealth(false, error);
     }

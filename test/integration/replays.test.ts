@@ -70,13 +70,14 @@ afterEach(async () => {
   await clickhouse.command(`TRUNCATE TABLE ${clickhouse.privateDatabase}.replay_lanes`);
 });
 
-const worker = (state: CatalogueState, ips?: IpStorage): TestWorker =>
+const worker = (state: CatalogueState, ips?: IpStorage, clock?: () => number): TestWorker =>
   createTestWorker({
     clickhouse,
     redis: server.redis,
     keys,
     catalogue: state,
     ...(ips !== undefined && { ips }),
+    ...(clock !== undefined && { clock }),
   });
 
 const hitIds = createHitIds(() => CALLED_AT);
@@ -298,7 +299,11 @@ test('the automatic replay of a late click and one by hand at once: the call cou
       query: `click_id=${id}&goal_id=40`,
     }),
   );
-  const by = worker(FIXED);
+  let now = Date.now();
+  const by = worker(FIXED, undefined, () => now);
+  expect((await by.ingest(conversionChunk('pending', calls))).kind).toBe('wait');
+  // Nothing is heard of the clicks' edge.
+  now += 11_000;
   await by.ingest(conversionChunk('pending', calls));
   expect(await rows('click_pending = 1')).toHaveLength(calls.length);
   const clicks = clickIds.map((id) => clickHit(recent(), id, 4, clickedAt));

@@ -66,6 +66,8 @@ afterEach(async () => {
 });
 
 let sequence = 0;
+/** After so long without a new mark nobody waits for an edge. */
+const SILENCE_MS = 11_000;
 interface Minted {
   readonly id: string;
   /** The chunk that holds the click. */
@@ -180,16 +182,32 @@ test.each<[string, number, (clickMs: number) => Promise<void>, string]>([
 ])('a missing click is 108 only on proof: %s', async (_, agoMs, prepare, expected) => {
   const { id } = mint(agoMs);
   await prepare(now - agoMs);
-  const outcome = await worker.ingest(call(`click_id=${id}`));
-  if (expected === 'wait') {
-    expect(outcome.kind).toBe('wait');
+  if (expected !== 'unknown') {
+    expect((await worker.ingest(call(`click_id=${id}`))).kind).toBe('wait');
     expect(await rows()).toEqual([]);
-    return;
   }
-  expect(outcome.kind).toBe('stored');
+  if (expected === 'wait') return;
+  now += SILENCE_MS;
+  expect((await worker.ingest(call(`click_id=${id}`))).kind).toBe('stored');
   expect(await rows()).toMatchObject([
     { verdict_code: 108, click_pending: expected === 'pending' ? 1 : 0 },
   ]);
+});
+
+test('an edge that was silent, as while a store was gone, is listened to before its clicks are given up', async () => {
+  const { id } = mint(5 * MINUTE_MS);
+  const clickMs = now - 5 * MINUTE_MS;
+  const chunk = call(`click_id=${id}`);
+  await publishMark(clickMs - 1, 4 * MINUTE_MS);
+  expect((await worker.ingest(chunk)).kind).toBe('wait');
+  for (let second = 0; second < 30; second += 5) {
+    now += 5_000;
+    await publishMark(clickMs - 1);
+    expect((await worker.ingest(chunk)).kind).toBe('wait');
+  }
+  await publishMark(clickMs + 1);
+  expect((await worker.ingest(chunk)).kind).toBe('stored');
+  expect(await rows()).toMatchObject([{ verdict_code: 108, click_pending: 0 }]);
 });
 
 test('a click that is stored, and vouched for, while it is looked for is waited for, not denied', async () => {
@@ -219,8 +237,10 @@ test('a click that is stored, and vouched for, while it is looked for is waited 
   expect(await rows()).toMatchObject([{ verdict_code: 0 }]);
 });
 
-/** Judges calls whose old clicks are missing: 108, pending. */
+/** Judges calls whose old clicks are missing and whose edge is silent: 108, pending. */
 async function judgePending(queries: readonly string[]): Promise<string[]> {
+  expect((await worker.ingest(call(queries[0] ?? ''))).kind).toBe('wait');
+  now += SILENCE_MS;
   for (const query of queries) expect((await worker.ingest(call(query))).kind).toBe('stored');
   const judged = await rows();
   expect(judged.map(({ verdict_code, click_pending }) => [verdict_code, click_pending])).toEqual(
@@ -250,6 +270,37 @@ test('a pending call is replayed once when its click comes, also by rounds at th
   expect(replays).toHaveLength(1);
   expect(replays[0]).toMatchObject({ verdict_code: 0, replayed_from: originals[0] });
   expect(replays[0]?.hit_id).not.toBe(originals[0]);
+});
+
+test('a thousand pending calls are replayed in one round, each once', async () => {
+  const at = now - 5 * MINUTE_MS;
+  const ids = Array.from({ length: 1_200 }, (_, n) => codec.mint(at, 16, EDGE, 10_000 + n));
+  const calls = conversionChunk(
+    `${EDGE}-${now}-${++sequence}-t`,
+    ids.map((id) =>
+      conversionHit(hitIds(), now, {
+        endpoint: 'conv',
+        path: '/track/conv',
+        query: `click_id=${id}`,
+      }),
+    ),
+  );
+  expect((await worker.ingest(calls)).kind).toBe('wait');
+  now += SILENCE_MS;
+  expect((await worker.ingest(calls)).kind).toBe('stored');
+  await worker.clicks.storeChunk(
+    clickChunk(
+      `${EDGE}-${at}-${++sequence}-c`,
+      ids.map((id) => clickHit(hitIds(), id, 16, at)),
+    ),
+    codec,
+  );
+  const began = performance.now();
+  expect((await Promise.all([round(), round()])).some((replayed) => replayed > 0)).toBe(true);
+  expect(performance.now() - began).toBeLessThan(20_000);
+  const replayed = (await rows()).flatMap(({ replayed_from: id }) => (id === '' ? [] : [id]));
+  expect(replayed).toHaveLength(1_200);
+  expect(new Set(replayed).size).toBe(1_200);
 });
 
 test('a replay is judged with the token that came: right stays right, wrong stays wrong', async () => {

@@ -98,16 +98,16 @@ export function createLaneWriter(deps: {
     const taken = new Set<Waiting>();
     const chunks = new Set<string>();
     let calls = 0;
-    let replays = false;
+    const originals = new Set<string>();
     for (const item of candidates) {
       const { submission } = item;
       const fits = taken.size === 0 || calls + submission.calls.length <= BLOCK_CALLS_MAX;
       if (!fits || submission.catalogueVersion !== version || chunks.has(submission.chunk.chunkId))
         continue;
-      const isReplay = submission.calls.some(({ original }) => original !== undefined);
+      const replayed = submission.calls.flatMap(({ original }) => original?.hitId ?? []);
       // Two replays of one call must not meet in a block: the log could not tell which of them counts.
-      if (isReplay && replays) continue;
-      replays ||= isReplay;
+      if (replayed.some((hitId) => originals.has(hitId))) continue;
+      for (const hitId of replayed) originals.add(hitId);
       taken.add(item);
       chunks.add(submission.chunk.chunkId);
       calls += submission.calls.length;

@@ -11,8 +11,11 @@ import type { ClickStore } from './click-store.ts';
 
 /** A genuine id is waited for while its click is younger than this. */
 const YOUNG_MS = 60_000;
-/** Older clicks are waited for only while their edge keeps saying that it still has chunks to confirm. */
-const MARK_FRESH_MS = 10_000;
+/**
+ * Older clicks are waited for only while their edge keeps saying that it still has chunks to confirm. Silence is
+ * measured by who listens: a Redis that was emptied or a worker that slept say nothing about the edge.
+ */
+const SILENT_MS = 10_000;
 
 export type ClickAnswers =
   | { readonly kind: 'known'; readonly answers: ReadonlyMap<string, ClickAnswer> }
@@ -41,11 +44,21 @@ export function createClickAnswers(deps: {
     );
   }
 
+  /** What each edge published last, and since when nothing else was seen of it. */
+  const heard = new Map<number, { readonly publishedAtMs: number; readonly sinceMs: number }>();
+
+  function isSilent(edge: number, publishedAtMs: number): boolean {
+    const last = heard.get(edge);
+    if (last !== undefined && last.publishedAtMs === publishedAtMs)
+      return deps.clock() - last.sinceMs >= SILENT_MS;
+    heard.set(edge, { publishedAtMs, sinceMs: deps.clock() });
+    return false;
+  }
+
   /** True when the click may still come. */
   function mayCome(opened: OpenedClickId, mark: Mark | undefined): boolean {
-    const now = deps.clock();
-    if (now - opened.ms < YOUNG_MS) return true;
-    return mark !== undefined && now - mark.publishedAtMs < MARK_FRESH_MS;
+    if (deps.clock() - opened.ms < YOUNG_MS) return true;
+    return !isSilent(opened.edgeNumber, mark?.publishedAtMs ?? 0);
   }
 
   return async function answer(ids: ReadonlyMap<string, OpenedClickId>): Promise<ClickAnswers> {

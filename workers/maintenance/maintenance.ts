@@ -1,6 +1,6 @@
 /**
- * The periodic work of the workers: replays of calls whose click came late, roll-ups, the catalogue in an emptied Redis. One worker does it at a time, by an
- * advisory lock; that two should do it at once costs work, not correctness.
+ * The periodic work of the workers: replays of calls whose click came late, roll-ups, the catalogue in an emptied Redis.
+ * One worker does it at a time, by an advisory lock; that two should do it at once costs work, not correctness.
  */
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
@@ -34,10 +34,11 @@ export function startMaintenance(deps: {
   async function round(): Promise<void> {
     const taken = await redis.set(keys.maintenanceLock, me, 'PX', LOCK_MS, 'NX');
     if (taken === null && (await redis.get(keys.maintenanceLock)) !== me) return;
-    await redis.pexpire(keys.maintenanceLock, LOCK_MS);
     // Emptied: an edge that starts now would know no catalogue.
     if ((await redis.exists(keys.catalogueVersion)) === 0) await deps.store.refill();
-    const replayed = await replayLateClicks(deps);
+    const replayed = await replayLateClicks(deps, () =>
+      redis.pexpire(keys.maintenanceLock, LOCK_MS),
+    );
     if (replayed > 0) logger.info({ replayed }, 'replayed calls whose click came late');
     await deps.rollups.round();
   }
