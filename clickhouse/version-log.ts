@@ -2,6 +2,7 @@
  * Logs whose versions have one writer each (catalogue, users): all rows of a version are one block under one token, so of
  * several writers of a version exactly one has it. Who, is read back: neither success nor an error of an insert says.
  */
+import { randomInt } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { AppError, messageOf } from '../src/domain/app-error.ts';
 import type { ClickHouse } from './client.ts';
@@ -13,6 +14,9 @@ const TOKENS_MAX = 5;
 /** A dropped duplicate can be reported a moment before the block that it repeats is visible. */
 const LOOKS = 5;
 const LOOK_MS = 100;
+/** A slow writer loses to each of many fast ones before it gets its version. */
+const ATTEMPTS_MAX = 200;
+const REST_MS_MAX = 200;
 
 export interface VersionOfLog {
   /** What the log is of, for tokens and errors: letters only. */
@@ -70,5 +74,24 @@ export async function appendVersion(clickhouse: ClickHouse, entry: VersionOfLog)
   throw new AppError(
     'CLICKHOUSE_UNAVAILABLE',
     `version ${version} of the ${name} is not in the log after ${TOKENS_MAX} inserts: ${messageOf(failure)}`,
+  );
+}
+
+/**
+ * Repeats an attempt to write the next version until it has it; undefined means that another writer was first. Losers
+ * rest for a growing while, so that many writers at once do not keep each other from writing.
+ */
+export async function untilAppended<T>(
+  name: string,
+  attempt: () => Promise<T | undefined>,
+): Promise<T> {
+  for (let lost = 0; lost < ATTEMPTS_MAX; lost++) {
+    const written = await attempt();
+    if (written !== undefined) return written;
+    await pause(randomInt(Math.min(REST_MS_MAX, 10 * (lost + 1))));
+  }
+  throw new AppError(
+    'CLICKHOUSE_UNAVAILABLE',
+    `the ${name} changed under ${ATTEMPTS_MAX} attempts: try again`,
   );
 }

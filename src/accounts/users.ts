@@ -6,8 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { timeText } from '../../clickhouse/insert.ts';
 import type { Column } from '../../clickhouse/tables.ts';
-import { appendVersion } from '../../clickhouse/version-log.ts';
-import { AppError } from '../domain/app-error.ts';
+import { appendVersion, untilAppended } from '../../clickhouse/version-log.ts';
 import type { User } from '../domain/user.ts';
 
 export interface StoredUser extends User {
@@ -24,7 +23,6 @@ export interface Users {
 
 /** How long a read serves: a change made by another process is in force after it. */
 const FRESH_MS = 1_000;
-const ATTEMPTS_MAX = 20;
 const COLUMNS: readonly Column[] = [
   ['version', 'UInt64'],
   ['id', 'UInt32'],
@@ -84,16 +82,11 @@ export function createUsers(clickhouse: ClickHouse, clock: () => number): Users 
       if (cached !== undefined && clock() - cached.atMs < FRESH_MS) return cached.users;
       return (await read()).users;
     },
-    async change(edit, author) {
-      for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    change: (edit, author) =>
+      untilAppended('users', async () => {
         const { version, users } = await read();
         const user = edit(users);
-        if (await write(version + 1, user, author)) return user;
-      }
-      throw new AppError(
-        'CLICKHOUSE_UNAVAILABLE',
-        `the users changed under ${ATTEMPTS_MAX} attempts: try again`,
-      );
-    },
+        return (await write(version + 1, user, author)) ? user : undefined;
+      }),
   };
 }

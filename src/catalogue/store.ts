@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { ClickHouse } from '../../clickhouse/client.ts';
+import { untilAppended } from '../../clickhouse/version-log.ts';
 import { AppError, messageOf } from '../domain/app-error.ts';
 import {
   createCatalogueSnapshot,
@@ -58,7 +59,6 @@ export interface CatalogueStore {
 }
 
 const SNAPSHOTS_MAX = 8;
-const ATTEMPTS_MAX = 20;
 
 export function createCatalogueStore(deps: {
   readonly clickhouse: ClickHouse;
@@ -100,12 +100,12 @@ export function createCatalogueStore(deps: {
     }
   }
 
-  async function changeNow(
+  function changeNow(
     edit: (state: CatalogueState, nextId: NextId) => CatalogueState,
     author: string,
     dryRun: boolean,
   ): Promise<ChangeOutcome> {
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    return untilAppended('catalogue', async () => {
       const before = (await load(await log.newestVersion())).state;
       const version = before.version + 1;
       const after = sortState({ ...edit(before, await log.readNextIds()), version });
@@ -122,11 +122,8 @@ export function createCatalogueStore(deps: {
         remember(after);
         return { version, changes, state: after, published: await publish(after) };
       }
-    }
-    throw new AppError(
-      'CLICKHOUSE_UNAVAILABLE',
-      `the catalogue changed under ${ATTEMPTS_MAX} attempts: try again`,
-    );
+      return undefined;
+    });
   }
 
   /** One after the other: writers of one process need not race each other for a version. */
