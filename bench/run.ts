@@ -13,6 +13,7 @@ import { edgePeaks } from './measurements/edge-peaks.ts';
 import { freshness } from './measurements/freshness.ts';
 import { gate } from './measurements/gate.ts';
 import { memory } from './measurements/memory.ts';
+import { consolePages } from './measurements/console.ts';
 import { clickPipeline, conversionPipeline } from './measurements/pipelines.ts';
 import { start } from './measurements/start.ts';
 import { printResult, writeDocument, type Section } from './paper/document.ts';
@@ -27,6 +28,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   gate,
   batch,
   bigData,
+  consolePages,
   memory,
   start,
 ];

@@ -1,6 +1,5 @@
 /**
- * The edge's side of its batch process: starts it when it is first needed, starts it again when it dies, and turns
- * questions into promises. A question whose process dies is answered 'unavailable'; the disk says what exists.
+ * The edge's side of its batch process: starts it, starts it again when it dies, and turns questions into promises. A question whose process dies is answered 'unavailable'; the disk says what exists.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +15,8 @@ import type {
 } from './messages.ts';
 
 export interface BatchProcess {
+  /** Starts it, if nothing has yet: a fork holds up the edge for some ms, which no visitor should feel. */
+  start(): void;
   /** Rejects when it can't be known. */
   holderOf(keyHash: string): Promise<KeyHolder | null>;
   store(request: StoreRequest, signal: AbortSignal): Promise<StoreOutcome>;
@@ -112,6 +113,7 @@ export function createBatchProcess(settings: BatchSettings, logger: Logger): Bat
   }
 
   return {
+    start,
     async holderOf(keyHash) {
       const answer = await ask({ type: 'holder', keyHash });
       return answer.type === 'holder' ? answer.holder : null;

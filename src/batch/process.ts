@@ -2,10 +2,10 @@
  * The batch process of an edge: reads uploads and feeds batches, so that neither costs the edge's event loop anything.
  * Runs at a lower priority than the edge and ends with it. Started by `batch-process.ts`.
  */
-import { setPriority } from 'node:os';
 import { pino } from 'pino';
 import { createClickHouse } from '../../clickhouse/client.ts';
 import { messageOf } from '../domain/app-error.ts';
+import { BEHIND_ALL, yieldCores } from '../niceness.ts';
 import { createChunkProducer } from '../queue/chunk-producer.ts';
 import { connectRedis } from '../redis/connect.ts';
 import { createRedisKeys } from '../redis/keys.ts';
@@ -14,9 +14,6 @@ import { createFeeder } from './feeder.ts';
 import { createKeeper } from './keeper.ts';
 import { createKeyHolders } from './key-holders.ts';
 import type { BatchSettings, FromBatchProcess, Question, ToBatchProcess } from './messages.ts';
-
-/** Below everything that answers someone. */
-const NICE = 10;
 
 function send(message: FromBatchProcess): void {
   // The edge may be gone: then so are we, in a moment.
@@ -89,7 +86,7 @@ async function answer(work: Work, number: number, question: Question): Promise<v
 }
 
 let work: Work | undefined;
-setPriority(NICE);
+yieldCores(BEHIND_ALL);
 // Ctrl-C reaches the whole group: the edge decides when this process ends.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);

@@ -6,10 +6,11 @@ import { createApiServer } from '../api/server.ts';
 import { createCatalogueStore } from '../catalogue/store.ts';
 import type { Config } from '../config.ts';
 import { messageOf } from '../domain/app-error.ts';
+import { BEHIND_EDGE, yieldCores } from '../niceness.ts';
 import { connectRedis } from '../redis/connect.ts';
 import { createRedisKeys } from '../redis/keys.ts';
 import { clickhouseAccessOf, ipStorageOf, openSecrets, redisUrlOf } from '../secrets.ts';
-import { announceReady, createLogger, untilAskedToEnd, yieldToEdge } from './process.ts';
+import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
 
 /** Redis may lose the catalogue at any time: it is looked at this often. */
 const REFILL_MS = 1_000;
@@ -21,7 +22,7 @@ function reachable(host: string): string {
 }
 
 export async function runApi(config: Config): Promise<number> {
-  yieldToEdge();
+  yieldCores(BEHIND_EDGE);
   const logger = createLogger(config, 'api');
   const secrets = openSecrets(config);
   const keys = createRedisKeys();

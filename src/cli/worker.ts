@@ -1,12 +1,13 @@
 /** `sluice worker`: one worker process. */
 import { startWorkerRole } from '../../workers/ingest/role.ts';
 import type { Config } from '../config.ts';
+import { BEHIND_EDGE, yieldCores } from '../niceness.ts';
 import { clickhouseAccessOf, ipStorageOf, openSecrets, redisUrlOf } from '../secrets.ts';
 import { openCrashFile } from './crash.ts';
-import { announceReady, createLogger, untilAskedToEnd, yieldToEdge } from './process.ts';
+import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
 
 export async function runWorker(config: Config): Promise<number> {
-  yieldToEdge();
+  yieldCores(BEHIND_EDGE);
   const logger = createLogger(config, 'worker');
   const secrets = openSecrets(config);
   const worker = await startWorkerRole({

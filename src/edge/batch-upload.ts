@@ -16,11 +16,21 @@ import { jsonAnswer, type Answer } from './answers.ts';
 import { isOn, Refusal, RETRY_AFTER, senderOf, unavailable, type Sender } from './batch-sender.ts';
 import type { ClientReader } from './client.ts';
 import type { EdgeCounters } from './counters.ts';
-import { createUploadReceiver, ReceiveFailed, type UploadReceiver } from './upload-receiver.ts';
+import {
+  createUploadPace,
+  createUploadReceiver,
+  ReceiveFailed,
+  type UploadReceiver,
+} from './upload-receiver.ts';
 import type { Respond, UploadBody, UploadRequest } from './uws-adapter.ts';
 
 /** Uploads received at once by an edge; more would only make each slower. */
 const UPLOADS_MAX = 8;
+/**
+ * All uploads of an edge together. A file that comes as fast as a local disk gives it holds up every answer meanwhile
+ * (docs/batches.md); reading its lines takes longer than receiving it at this pace.
+ */
+const UPLOAD_BYTES_A_SECOND = 32 * 1024 * 1024;
 /** Of the spool's limit; the rest is for live calls. */
 const SPOOL_SHARE = 0.8;
 const TEXT_MAX = 2_048;
@@ -127,6 +137,7 @@ export interface BatchUploads {
 
 export function createBatchUploads(deps: BatchUploadDeps): BatchUploads {
   const { edgeDir, batches, clock, counters, logger } = deps;
+  const pace = createUploadPace(UPLOAD_BYTES_A_SECOND, () => performance.now());
   let receiving = 0;
   let receivedBytes = 0;
 
@@ -212,6 +223,7 @@ export function createBatchUploads(deps: BatchUploadDeps): BatchUploads {
   return {
     upload(request, body, respond) {
       const receiver = createUploadReceiver(body, {
+        pace,
         bytesMax: FILE_BYTES_MAX,
         hasRoom(bytes) {
           receivedBytes += bytes;

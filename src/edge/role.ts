@@ -66,6 +66,8 @@ const DRAIN_MS = 8_000;
 /** How long a starting edge waits for a catalogue; then it listens, and answers 503 until there is one. */
 const CATALOGUE_WAIT_MS = 3_000;
 const LOOK_AGAIN_MS = 50;
+/** When the batch process is started, if no upload needed it before: not while everything else starts. */
+const BATCH_PROCESS_MS = 3_000;
 
 /** A balancer sends nothing to an edge that is not ready, so readiness must come back without a hit. */
 function startSpoolProbe(
@@ -254,6 +256,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     },
   });
   const timers = [
+    setTimeout(() => batches.start(), BATCH_PROCESS_MS),
     setInterval(() => writer.closeDue(), TICK_MS),
     startHeartbeat(redis, keys, own.edgeNumber, confirmer, clock),
     startSpoolProbe(own.dir, bytesFree, counters, logger),

@@ -1,6 +1,6 @@
 /**
- * Receives the body of an upload into a file, with bounded memory: the sender is stopped while the disk is behind, and
- * until it is known that the upload is wanted. Knows nothing of batches.
+ * Receives the body of an upload into a file, with bounded memory: the sender is stopped while the disk is behind, while
+ * the uploads' pace asks for it, and until it is known that the upload is wanted. Knows nothing of batches.
  */
 import type { FileHandle } from 'node:fs/promises';
 import type { UploadBody } from './uws-adapter.ts';
@@ -32,7 +32,26 @@ export interface UploadReceiver {
   discard(): void;
 }
 
+/** What the uploads of a process share, so that however many they leave the event loop to others. */
+export interface UploadPace {
+  /** Takes the bytes into account; ms that their sender should be stopped for. */
+  take(bytes: number): number;
+}
+
+/** Bytes are received as they come, and the next ones are waited for as long as these should have taken. */
+export function createUploadPace(bytesASecond: number, clock: () => number): UploadPace {
+  let paidUntil = 0;
+  return {
+    take(bytes) {
+      const now = clock();
+      paidUntil = Math.max(now, paidUntil) + (bytes * 1_000) / bytesASecond;
+      return paidUntil - now;
+    },
+  };
+}
+
 export interface ReceiverLimits {
+  readonly pace: UploadPace;
   readonly bytesMax: number;
   /** False when so many more bytes can't be taken now. */
   readonly hasRoom: (bytes: number) => boolean;
@@ -60,12 +79,23 @@ export function createUploadReceiver(body: UploadBody, limits: ReceiverLimits): 
   let discarded = false;
   let fault: ReceiveFailed | undefined;
   let silence: NodeJS.Timeout | undefined;
+  /** Why the sender is stopped; it goes on when nothing is left in it. */
+  const stops = new Set<'undecided' | 'disk' | 'pace'>();
   /** Wakes `into`. */
   let wake: () => void = () => undefined;
 
   function fail(kind: ReceiveFault): void {
     fault ??= new ReceiveFailed(kind);
     wake();
+  }
+
+  function stop(why: 'undecided' | 'disk' | 'pace'): void {
+    stops.add(why);
+    body.pause();
+  }
+
+  function goOn(why: 'undecided' | 'disk' | 'pace'): void {
+    if (stops.delete(why) && stops.size === 0) body.resume();
   }
 
   const hasFailed = (): boolean => fault !== undefined;
@@ -86,7 +116,11 @@ export function createUploadReceiver(body: UploadBody, limits: ReceiverLimits): 
       else {
         queue.push(bytes);
         buffered += bytes.length;
-        if (buffered > BUFFERED_MAX) body.pause();
+        if (buffered > BUFFERED_MAX) stop('disk');
+        if (!isLast) {
+          stop('pace');
+          setTimeout(goOn, limits.pace.take(bytes.length), 'pace');
+        }
         wake();
       }
     },
@@ -95,8 +129,8 @@ export function createUploadReceiver(body: UploadBody, limits: ReceiverLimits): 
       if (!ended) fail('gone');
     },
   );
-  // Until it is wanted; what came with the head is kept.
-  body.pause();
+  // What came with the head is kept.
+  stop('undecided');
 
   async function writeQueue(file: FileHandle): Promise<void> {
     while (queue.length > 0 && !hasFailed()) {
@@ -105,7 +139,7 @@ export function createUploadReceiver(body: UploadBody, limits: ReceiverLimits): 
       const bytes = Buffer.concat(pieces);
       await writeWhole(file, bytes);
       buffered -= bytes.length;
-      if (buffered <= BUFFERED_LOW) body.resume();
+      if (buffered <= BUFFERED_LOW) goOn('disk');
     }
   }
 
@@ -115,7 +149,7 @@ export function createUploadReceiver(body: UploadBody, limits: ReceiverLimits): 
       return total;
     },
     async into(file) {
-      body.resume();
+      goOn('undecided');
       watchSilence();
       try {
         for (;;) {

@@ -22,6 +22,8 @@ export interface Report {
   readonly time: string;
   /** Tells rows of one time apart. */
   readonly id: string;
+  /** The view joins each row with its changes: which rows are on a page is then found before all of their columns are read. */
+  readonly findsPageFirst?: true;
 }
 
 const numbered = (prefix: string): [string, ColumnType][] =>
@@ -130,7 +132,16 @@ export const REPORTS: ReadonlyMap<string, Report> = new Map<string, Report>([
     'invalid-clicks',
     { view: 'invalid_clicks', columns: new Map(CLICK), roles: NETWORK, ...OF_HITS },
   ],
-  ['transactions', { view: 'transactions', columns: new Map(JUDGED), roles: ROLES, ...OF_HITS }],
+  [
+    'transactions',
+    {
+      view: 'transactions',
+      columns: new Map(JUDGED),
+      roles: ROLES,
+      ...OF_HITS,
+      findsPageFirst: true,
+    },
+  ],
   [
     'invalid-traffic',
     { view: 'invalid_traffic', columns: new Map(JUDGED), roles: NETWORK, ...OF_HITS },

@@ -87,9 +87,16 @@ export function ReportPage({ report }: { report: string }) {
         state={state}
         onDisplay={(draft) => {
           setState({ ...state, ...draft });
-          // Display shows what there is now, also when the dates are the same.
+          // Display shows what there is now: nothing that was shown before, and what is shown anew if the dates stay.
+          for (const queryKey of [
+            ['report', report],
+            ['totals', report],
+          ])
+            client.removeQueries({ queryKey, type: 'inactive' });
+          if (periodKey(draft) !== periodKey(state)) return;
           void client.resetQueries({ queryKey: ['report', report] });
-          void client.invalidateQueries({ queryKey: ['totals', report] });
+          // Counted again when the rows are there.
+          void client.invalidateQueries({ queryKey: ['totals', report], refetchType: 'none' });
         }}
       />
       <Filters

@@ -1,5 +1,8 @@
-/** How many rows match, with their money by currency: sums of two currencies are never added. */
-import { useQuery } from '@tanstack/react-query';
+/**
+ * How many rows match, with their money by currency: sums of two currencies are never added. Counting reads all of them,
+ * so it begins when the rows that are looked at are there.
+ */
+import { useIsFetching, useQuery } from '@tanstack/react-query';
 import { get } from '../api/client.ts';
 import { formatMoney, formatNumber } from '../format.ts';
 
@@ -25,8 +28,10 @@ export function TotalsLine({
   zone: string;
 }) {
   const text = search.toString();
+  const rowsAreComing = useIsFetching({ queryKey: ['report', report] }) > 0;
   const { data } = useQuery({
     queryKey: ['totals', report, text],
+    enabled: !rowsAreComing,
     queryFn: ({ signal }) => get<Totals>(`/reports/${report}/totals?${text}`, signal),
   });
   return (
