@@ -78,7 +78,7 @@ ${Math.round(totalmem() / 2 ** 30)} GiB): real processes, real files, an open-lo
 that compares each of them with the final rows and judges all calls again with a plain model of its own. A line is written only
 after its check: lost 0, stored twice 0, every verdict as the model says.
 
-**${sum('kills')} kills under load in ${rounds} rounds; ${sum('clicks')} clicks and ${sum('calls')} calls compared; ${failed} rounds failed.**
+**${sum('kills')} kills under load in ${rounds} rounds; ${sum('clicks')} clicks and ${sum('calls')} calls compared; rounds that failed: ${failed}.**
 
 | test | figures |
 | --- | --- |
