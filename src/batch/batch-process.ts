@@ -1,5 +1,6 @@
 /**
- * The edge's side of its batch process: starts it, starts it again when it dies, and turns questions into promises. A question whose process dies is answered 'unavailable'; the disk says what exists.
+ * The edge's side of its batch process: starts it, starts it again when it dies, and turns questions into promises.
+ * A question whose process dies is answered 'unavailable'; the disk says what exists.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

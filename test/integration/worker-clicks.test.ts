@@ -210,6 +210,20 @@ test('an edge that was silent, as while a store was gone, is listened to before 
   expect(await rows()).toMatchObject([{ verdict_code: 108, click_pending: 0 }]);
 });
 
+test('several silent edges are listened to at the same time', async () => {
+  const clickMs = now - 5 * MINUTE_MS;
+  const hits = [1, 2, 3].flatMap((n) =>
+    call(`click_id=${codec.mint(clickMs, 16, EDGE + n, n)}`).hits.flatMap((hit) =>
+      hit.endpoint === 'click' ? [] : [hit],
+    ),
+  );
+  const chunk = conversionChunk('of-three-edges', hits);
+  expect((await worker.ingest(chunk)).kind).toBe('wait');
+  now += SILENCE_MS;
+  expect((await worker.ingest(chunk)).kind).toBe('stored');
+  expect(await rows()).toHaveLength(3);
+});
+
 test('a click that is stored, and vouched for, while it is looked for is waited for, not denied', async () => {
   const click = mint(30_000);
   let looks = 0;

@@ -45,7 +45,11 @@ test('a sender is stopped while its pace asks for it, and its file is whole', as
     const written = receiver.into(file);
     const began = performance.now();
     for (const [index, piece] of pieces.entries()) {
-      await waitFor(() => !paused, { timeoutMs: 5_000, what: 'the sender to go on', intervalMs: 1 });
+      await waitFor(() => !paused, {
+        timeoutMs: 5_000,
+        what: 'the sender to go on',
+        intervalMs: 1,
+      });
       onBytes(piece, index === pieces.length - 1);
     }
     await written;

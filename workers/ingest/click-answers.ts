@@ -69,15 +69,17 @@ export function createClickAnswers(deps: {
       ...new Set([...ids.values()].map(({ edgeNumber }) => edgeNumber)),
     ]);
     const found = await deps.clicks.find(ids);
+    // Of all, also when one waits: several silent edges are listened to at the same time.
+    let waits = false;
     for (const [id, opened] of ids) {
       const click = found.get(id);
       const mark = marks.get(opened.edgeNumber);
       if (click !== undefined) answers.set(id, click);
       else if (mark !== undefined && mark.confirmedUpToMs > opened.ms) answers.set(id, 'unknown');
-      else if (mayCome(opened, mark)) return { kind: 'wait' };
+      else if (mayCome(opened, mark)) waits = true;
       else answers.set(id, 'pending');
     }
-    return { kind: 'known', answers };
+    return waits ? { kind: 'wait' } : { kind: 'known', answers };
   };
 }
 export type AnswerClicks = ReturnType<typeof createClickAnswers>;
