@@ -20,7 +20,7 @@ export interface EmbeddedClickHouseOptions {
   /** The engine's own folder; this process must be its only owner. */
   readonly dataDir: string;
   readonly host: string;
-  /** 0: any free port. */
+  /** 0 takes a free one. */
   readonly port: number;
   readonly database: string;
   readonly passwords: Passwords;

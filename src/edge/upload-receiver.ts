@@ -57,6 +57,9 @@ export interface ReceiverLimits {
   readonly hasRoom: (bytes: number) => boolean;
 }
 
+/** Why a sender is stopped: the upload may not be wanted, the disk is behind, the pace asks for it. */
+type StopReason = 'undecided' | 'disk' | 'pace';
+
 /** A write may take less than it was given. */
 async function writeWhole(file: FileHandle, bytes: Buffer): Promise<void> {
   try {
@@ -79,8 +82,8 @@ export function createUploadReceiver(body: UploadBody, limits: ReceiverLimits): 
   let discarded = false;
   let fault: ReceiveFailed | undefined;
   let silence: NodeJS.Timeout | undefined;
-  /** Why the sender is stopped; it goes on when nothing is left in it. */
-  const stops = new Set<'undecided' | 'disk' | 'pace'>();
+  /** The sender goes on when nothing is left in it. */
+  const stops = new Set<StopReason>();
   /** Wakes `into`. */
   let wake: () => void = () => undefined;
 
@@ -89,12 +92,12 @@ export function createUploadReceiver(body: UploadBody, limits: ReceiverLimits): 
     wake();
   }
 
-  function stop(why: 'undecided' | 'disk' | 'pace'): void {
+  function stop(why: StopReason): void {
     stops.add(why);
     body.pause();
   }
 
-  function goOn(why: 'undecided' | 'disk' | 'pace'): void {
+  function goOn(why: StopReason): void {
     if (stops.delete(why) && stops.size === 0) body.resume();
   }
 

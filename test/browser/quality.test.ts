@@ -262,6 +262,20 @@ describe('a keyboard', () => {
   });
 });
 
+describe('a dialog that creates', () => {
+  it.each(['affiliate', 'advertiser'])('names what it makes on its button: %s', async (noun) => {
+    const { page } = await openPage(browser);
+    await signInPage(page, sluice.apiUrl, 'admin', sluice.adminKey);
+    await page.goto(`${sluice.apiUrl}/${noun}s`);
+    await page.getByRole('button', { name: `New ${noun}` }).click();
+    await page
+      .getByRole('dialog')
+      .getByRole('button', { name: `Create ${noun}`, exact: true })
+      .waitFor();
+    await page.context().close();
+  });
+});
+
 describe('the first load', () => {
   it('is at most 200 KB of compressed script, all from here, and cached for good', async () => {
     const { page, faults } = await openPage(browser);

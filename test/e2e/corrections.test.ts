@@ -67,7 +67,7 @@ interface Sent {
   readonly body: Row;
 }
 
-/** As clients of another kind send: any content, any header. */
+/** As clients of another kind send, with content and headers of their choice. */
 async function raw(
   method: string,
   path: string,

@@ -55,7 +55,7 @@ export function TrackingTab({ offer }: { offer: Offer }) {
           value={ips.allow}
           onChange={(allow) => draft.set('postback_ips', { ...ips, allow })}
           placeholder="192.0.2.0/24"
-          hint="One CIDR a line. Empty: any address"
+          hint="One CIDR a line. Leave it empty to allow every address"
           error={draft.error('postback_ips.allow')}
         />
         <LinesField

@@ -44,7 +44,7 @@ export function CreateDialog({
         <TextField label="Name" value={name} onChange={setName} error={problems.of('name')} />
         <DialogEnd
           error={problems.general}
-          submit="Create {noun}"
+          submit={`Create ${noun}`}
           disabled={change.isPending}
           onCancel={onClose}
         />
