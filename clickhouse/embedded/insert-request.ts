@@ -4,7 +4,7 @@
  */
 import { rm } from 'node:fs/promises';
 import type { Engine, StatementOptions, WriteOutcome } from './engine.ts';
-import { readInsertHead, withDataFile } from './insert-statement.ts';
+import { readInsertHead, withDataFile, type InsertHead } from './insert-statement.ts';
 import type { RequestBody } from './request-body.ts';
 import { withoutSemicolon } from './statement.ts';
 
@@ -33,9 +33,12 @@ export async function runInsertRequest(
   const beginning = compression === undefined ? await body.beginning(1) : Buffer.alloc(0);
   const text = Buffer.concat([inUrl, beginning]);
   // Latin-1 keeps offsets in bytes; the statement is then read as UTF-8.
-  const head = readInsertHead(
-    text.subarray(0, inUrl.length + STATEMENT_HEAD_BYTES).toString('latin1'),
-  );
+  const headOf = (bytes: Buffer): InsertHead => readInsertHead(bytes.toString('latin1'));
+  const named = headOf(inUrl);
+  const head =
+    named.format === undefined
+      ? headOf(text.subarray(0, inUrl.length + STATEMENT_HEAD_BYTES))
+      : named;
   if (head.format === undefined) {
     const rest = (await body.whole(INSERT_TEXT_BYTES_MAX)).toString('utf8');
     return engine.write(withoutSemicolon(`${inUrl.toString('utf8')}${rest}`), options, signal);

@@ -1,10 +1,12 @@
 -- Every click call, valid or not, one row. The clicks and invalid_clicks views read it.
--- Ordered for look-ups by (offer, click time), which a click id yields. A tokened insert wants the deduplication window.
+-- Ordered for look-ups by (offer, click time), which a click id yields. Conversions name clicks at random among millions:
+-- a look-up reads click_id and attribution alone, in small granules and small compressed blocks.
+-- A tokened insert wants the deduplication window.
 CREATE TABLE IF NOT EXISTS click_log
 (
     hit_id String COMMENT 'The hit, a UUIDv7: one call, one id',
     hit_time DateTime64(3, 'UTC') COMMENT 'Receipt at the edge, UTC',
-    click_id String COMMENT 'The click id; empty for an invalid click',
+    click_id String COMMENT 'The click id; empty for an invalid click' SETTINGS (min_compress_block_size = 2048),
     click_time DateTime64(3, 'UTC') COMMENT 'Time inside the click id; of an invalid click its receipt',
     offer_id UInt32 COMMENT 'Offer; 0: none known',
     affiliate_id UInt32 COMMENT 'Affiliate; 0: none known',
@@ -42,6 +44,9 @@ CREATE TABLE IF NOT EXISTS click_log
     path String COMMENT 'Path as sent',
     query String COMMENT 'Query as sent, token blanked',
     ip_key String COMMENT 'Keyed hash of the address, when addresses are not kept whole; empty: they are',
+    attribution String MATERIALIZED toJSONString(tuple(affiliate_id, advertiser_id, if(ip_key = '', ip, ip_key), aff_click_id, source,
+        [sub_id1, sub_id2, sub_id3, sub_id4, sub_id5], [aff_param1, aff_param2, aff_param3, aff_param4, aff_param5]))
+        COMMENT 'What judging a conversion takes from its click, in one column' SETTINGS (min_compress_block_size = 2048),
     chunk_id String COMMENT 'The spool chunk that brought the hit',
     chunk_time DateTime64(3, 'UTC') COMMENT 'When the edge opened that chunk; indexed, so that a look-up by chunk is cheap',
     chunk_hits UInt32 COMMENT 'Hits in that chunk: it is complete when so many rows have its id',
@@ -53,5 +58,5 @@ CREATE TABLE IF NOT EXISTS click_log
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(block_time)
 ORDER BY (offer_id, click_time)
-SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 10000
+SETTINGS index_granularity = 256, non_replicated_deduplication_window = 10000
 COMMENT 'Every click call, one row each'

@@ -14,23 +14,39 @@ import { clickRow, type Enrichment } from './rows.ts';
 
 /** Clicks remembered after a look-up: shops repeat postbacks within minutes. */
 const REMEMBERED_MAX = 50_000;
-/** Ids a look-up; more go in several. */
-const LOOKUP_IDS_MAX = 2_000;
+/** Ids a look-up; more go in several. A larger one costs less an id; its parameters travel in the URL, of 1 MiB at most. */
+const LOOKUP_IDS_MAX = 5_000;
 /** A token may be burned by a kill in the middle of its insert; each kill burns one. */
 const TOKENS_MAX = 20;
 const SECOND_LOOK_MS = 100;
 
-interface ClickRecord {
-  readonly click_id: string;
-  readonly click_time_ms: number;
-  readonly offer_id: number;
-  readonly affiliate_id: number;
-  readonly advertiser_id: number;
-  readonly ip: string;
-  readonly aff_click_id: string;
-  readonly source: string;
-  readonly sub_ids: string[];
-  readonly aff_params: string[];
+/** The column `attribution`, parsed. */
+type Attribution = readonly [
+  affiliateId: number,
+  advertiserId: number,
+  ip: string,
+  affClickId: string,
+  source: string,
+  subIds: readonly string[],
+  affParams: readonly string[],
+];
+
+function storedClick(clickId: string, opened: OpenedClickId, attribution: string): StoredClick {
+  const [affiliate_id, advertiser_id, ip, aff_click_id, source, sub_ids, aff_params] = JSON.parse(
+    attribution,
+  ) as Attribution;
+  return {
+    click_id: clickId,
+    click_time_ms: opened.ms,
+    offer_id: opened.offerId,
+    affiliate_id,
+    advertiser_id,
+    ip,
+    aff_click_id,
+    source,
+    sub_ids,
+    aff_params,
+  };
 }
 
 /** Click ids that are looked for, opened. */
@@ -42,9 +58,6 @@ export interface ClickStore {
   /** Stored clicks by id; ids that are not stored are missing. */
   find(ids: Wanted): Promise<Map<string, StoredClick>>;
 }
-
-const numbered = (prefix: string): string =>
-  `[${[1, 2, 3, 4, 5].map((n) => `${prefix}${n}`).join(', ')}]`;
 
 export function createClickStore(deps: {
   readonly clickhouse: ClickHouse;
@@ -70,22 +83,21 @@ export function createClickStore(deps: {
     return headers.map(({ chunkId }) => stored.get(chunkId) ?? 0);
   });
 
-  async function lookUp(
-    ids: readonly (readonly [string, OpenedClickId])[],
-  ): Promise<ClickRecord[]> {
-    return clickhouse.query<ClickRecord>(
-      `SELECT click_id, toUnixTimestamp64Milli(click_time) AS click_time_ms, offer_id, affiliate_id, advertiser_id, if(ip_key = '', ip, ip_key) AS ip,
-         aff_click_id, source, ${numbered('sub_id')} AS sub_ids, ${numbered('aff_param')} AS aff_params
-       FROM click_log
-       WHERE offer_id IN {offers:Array(UInt32)}
-         AND click_time IN (SELECT fromUnixTimestamp64Milli(arrayJoin({times:Array(Int64)}), 'UTC'))
-         AND click_id IN {ids:Array(String)} AND verdict_code = 0`,
-      {
-        offers: [...new Set(ids.map(([, opened]) => opened.offerId))],
-        times: [...new Set(ids.map(([, opened]) => opened.ms))],
-        ids: ids.map(([id]) => id),
-      },
+  /** By offer and time, which are the table's order; other clicks of the same offer and millisecond are left out here. */
+  async function lookUp(wanted: Wanted): Promise<readonly StoredClick[]> {
+    const opened = [...wanted.values()];
+    const rows = await clickhouse.query<{ click_id: string; attribution: string }>(
+      `SELECT click_id, attribution FROM click_log
+       WHERE (offer_id, click_time) IN (
+         SELECT offer, fromUnixTimestamp64Milli(ms, 'UTC')
+         FROM (SELECT {offers:Array(UInt32)} AS offer, {times:Array(Int64)} AS ms) ARRAY JOIN offer, ms)
+       SETTINGS local_filesystem_read_method = 'mmap'`,
+      { offers: opened.map(({ offerId }) => offerId), times: opened.map(({ ms }) => ms) },
     );
+    return rows.flatMap(({ click_id, attribution }) => {
+      const known = wanted.get(click_id);
+      return known === undefined ? [] : [storedClick(click_id, known, attribution)];
+    });
   }
 
   /** Of each set of ids those that are stored. */
@@ -97,8 +109,8 @@ export function createClickStore(deps: {
       missing.splice(0, missing.length, ...ids);
     }
     for (let at = 0; at < missing.length; at += LOOKUP_IDS_MAX) {
-      for (const row of await lookUp(missing.slice(at, at + LOOKUP_IDS_MAX)))
-        remembered.set(row.click_id, row);
+      for (const click of await lookUp(new Map(missing.slice(at, at + LOOKUP_IDS_MAX))))
+        remembered.set(click.click_id, click);
     }
     return sets.map((set) => {
       const found = [...set.keys()].map((id) => remembered.get(id));
