@@ -22,5 +22,5 @@ COPY --chown=node:node clickhouse clickhouse
 COPY --chown=node:node demo demo
 USER node
 VOLUME /data
-ENTRYPOINT ["node", "dist/src/cli/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=32", "dist/src/cli/main.js"]
 CMD ["edge"]

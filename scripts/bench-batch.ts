@@ -129,6 +129,7 @@ function startDelays(sluice: RunningSluice, clickId: string) {
   const awaited = new Map<string, number>();
   const delays: number[] = [];
   let over = false;
+  const isOver = (): boolean => over && awaited.size === 0;
   const sending = setInterval(() => {
     get(call)
       .then((answer) => {
@@ -150,7 +151,7 @@ function startDelays(sluice: RunningSluice, clickId: string) {
     }
   };
   const done = (async () => {
-    while (!over || awaited.size > 0) {
+    while (!isOver()) {
       if (awaited.size > 0) await look();
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }

@@ -19,7 +19,7 @@ function columnsOf(file: string): Map<string, Column> {
   const text = readFileSync(`${migrations}/${file}`, 'utf8');
   const columns = [
     ...text.matchAll(
-      /^ {4}(?:ADD COLUMN IF NOT EXISTS )?(\w+) (.+?) COMMENT '((?:[^']|'')*)',?$/gm,
+      /^ {4}(?:ADD COLUMN IF NOT EXISTS )?(\w+) (.+?) COMMENT '((?:[^']|'')*)'(?: SETTINGS \([^)]*\))?,?$/gm,
     ),
   ];
   return new Map(

@@ -114,6 +114,8 @@ async function isReady(port: number): Promise<boolean> {
   return response.ok;
 }
 
+/** As the launcher starts it. */
+const NODE_ARGUMENTS = ['--max-semi-space-size=32'];
 const ENGINE_THREADS = '24';
 
 const MAIN = projectPath('dist', 'src', 'cli', 'main.js');
@@ -142,7 +144,7 @@ export async function startStack(cores?: Cores): Promise<Stack> {
     roleCores: Cores,
     extra: Readonly<Record<string, string>> = {},
   ): Promise<Running> =>
-    startProcess([process.execPath, MAIN, role], {
+    startProcess([process.execPath, ...NODE_ARGUMENTS, MAIN, role], {
       cores: roleCores,
       env: { ...env, ...extra },
       logFile: logOf(role),

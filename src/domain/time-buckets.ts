@@ -142,12 +142,16 @@ function dateBucket(zone: string, ms: number, period: 'day' | 'week' | 'month'):
   };
 }
 
+export function isIn({ startsAtMs, endsAtMs }: Bucket, ms: number): boolean {
+  return ms >= startsAtMs && ms < endsAtMs;
+}
+
 /** The bucket of an instant. Throws a RangeError for a zone that the runtime does not know. */
 export function bucketOf(period: BucketPeriod, zone: string, ms: number): Bucket {
   if (period === 'ever') return EVER;
   const memoryKey = `${period} ${zone}`;
   const known = latest.get(memoryKey);
-  if (known !== undefined && ms >= known.startsAtMs && ms < known.endsAtMs) return known;
+  if (known !== undefined && isIn(known, ms)) return known;
   const bucket = period === 'hour' ? hourBucket(zone, ms) : dateBucket(zone, ms, period);
   latest.set(memoryKey, bucket);
   return bucket;

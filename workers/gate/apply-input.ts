@@ -2,9 +2,11 @@
 import type { AcceptedConversion } from '../../src/domain/gate-request.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
 import {
-  capFields,
+  byCapFields,
+  createLaneKeys,
   ipField,
   type GateEvent,
+  type LaneKeys,
   type RuleSignature,
   type ScriptInput,
 } from './claims.ts';
@@ -45,42 +47,37 @@ function createClaims(fields: FieldList) {
     return claims;
   }
 
-  return {
-    bySlot,
-    claim(key: string, field: string, kind: FieldKind, number: number, lives: boolean): void {
-      const claims = claimsOf(key, field, kind);
-      claims.claims += 1;
-      claims.last = number;
-      if (!lives) return;
-      if (claims.firstLive === 0) claims.firstLive = number;
-      claims.lastLive = number;
-    },
-    release(key: string, field: string, kind: FieldKind): void {
-      claimsOf(key, field, kind).releases += 1;
-    },
-  };
+  return { bySlot, claimsOf };
 }
 
-/** Every field that a conversion has under an offer's rules. */
-function fieldsOf(
-  conversion: AcceptedConversion,
-  rules: RuleSignature,
-  keys: RedisKeys,
-  lane: number,
-): readonly (readonly [key: string, field: string, kind: FieldKind])[] {
-  const { goalId, offerId, hitTimeMs, affiliateId } = conversion;
-  const ip = ipField(rules, hitTimeMs, conversion.uniqueIp);
-  const fields: [string, string, FieldKind][] = [];
-  if (conversion.clickId !== '')
-    fields.push([keys.lane.clicks(lane, goalId), conversion.clickId, 'click']);
-  if (conversion.orderId !== '')
-    fields.push([keys.lane.orders(lane, goalId), conversion.orderId, 'slot']);
-  if (ip !== '') fields.push([keys.lane.ips(lane, offerId), ip, 'slot']);
-  if (conversion.trackId !== '')
-    fields.push([keys.lane.tracks(lane, goalId), conversion.trackId, 'slot']);
-  for (const field of capFields(rules.timezone, hitTimeMs, affiliateId))
-    fields.push([keys.lane.caps(lane, goalId), field, 'cap']);
-  return fields;
+function claim(claims: Claims, number: number, lives: boolean): void {
+  claims.claims += 1;
+  claims.last = number;
+  if (!lives) return;
+  if (claims.firstLive === 0) claims.firstLive = number;
+  claims.lastLive = number;
+}
+
+/** What befalls every field that a conversion has under an offer's rules. */
+function createOwnClaims(
+  { claimsOf }: ReturnType<typeof createClaims>,
+  keys: LaneKeys,
+): (conversion: AcceptedConversion, rules: RuleSignature) => readonly Claims[] {
+  const capsOf = byCapFields((goalId, fields) =>
+    fields.map((field) => claimsOf(keys.ofGoal(goalId).caps, field, 'cap')),
+  );
+  return (conversion, rules) => {
+    const { clicks, orders, tracks } = keys.ofGoal(conversion.goalId);
+    const { clickId, orderId, trackId } = conversion;
+    const ip = ipField(rules, conversion.hitTimeMs, conversion.uniqueIp);
+    const own: Claims[] = [];
+    if (clickId !== '') own.push(claimsOf(clicks, clickId, 'click'));
+    if (orderId !== '') own.push(claimsOf(orders, orderId, 'slot'));
+    if (ip !== '') own.push(claimsOf(keys.ips(conversion.offerId), ip, 'slot'));
+    if (trackId !== '') own.push(claimsOf(tracks, trackId, 'slot'));
+    own.push(...capsOf(conversion, rules.timezone));
+    return own;
+  };
 }
 
 /** KEYS and ARGV of apply.lua after the positions, the signatures and the nonce. */
@@ -92,6 +89,8 @@ export function encodeEvents(
 ): ScriptInput {
   const fields = createFieldList(keys.lane.meta(lane));
   const claims = createClaims(fields);
+  const laneKeys = createLaneKeys(keys, lane);
+  const ownClaims = createOwnClaims(claims, laneKeys);
   const names: string[] = [];
   const gone: number[] = [];
   const released = new Set(
@@ -103,16 +102,16 @@ export function encodeEvents(
   for (const { conversion, releasedBy } of events) {
     const { transactionId, offerId, goalId } = conversion;
     const number = numberOf(transactionId);
-    const own = fieldsOf(conversion, rulesOf(offerId), keys, lane);
+    const own = ownClaims(conversion, rulesOf(offerId));
     if (releasedBy === '') {
       const lives = !released.has(transactionId);
-      for (const [key, field, kind] of own) claims.claim(key, field, kind, number, lives);
+      for (const claims of own) claim(claims, number, lives);
       continue;
     }
     gone.push(number);
-    for (const [key, field, kind] of own) claims.release(key, field, kind);
-    const mark = numberOf(releasedBy);
-    claims.claim(keys.lane.released(lane, goalId), transactionId, 'mark', mark, true);
+    for (const claims of own) claims.releases += 1;
+    const mark = claims.claimsOf(laneKeys.ofGoal(goalId).released, transactionId, 'mark');
+    claim(mark, numberOf(releasedBy), true);
   }
   const place = fields.place(ARGUMENTS_BEFORE + names.length);
   const groups = place.kinds.map((kind, index) => [

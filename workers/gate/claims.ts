@@ -4,7 +4,8 @@
  */
 import type { AcceptedConversion } from '../../src/domain/gate-request.ts';
 import type { UniqueIpWindow } from '../../src/domain/catalogue.ts';
-import { bucketOf } from '../../src/domain/time-buckets.ts';
+import { bucketOf, isIn, type Bucket } from '../../src/domain/time-buckets.ts';
+import type { RedisKeys } from '../../src/redis/keys.ts';
 
 /** The rules that shape an offer's state: its zone and its Unique IP window. */
 export interface RuleSignature {
@@ -47,7 +48,7 @@ export const CAP_PERIODS = [
 export const CAP_SCOPES = ['goal', 'affiliate'] as const;
 
 /** The six counters of a conversion: goal and affiliate by day, month and ever. Counted whether or not a cap is set. */
-export function capFields(timezone: string, hitTimeMs: number, affiliateId: number): string[] {
+function capFields(timezone: string, hitTimeMs: number, affiliateId: number): string[] {
   return CAP_SCOPES.flatMap((scope) =>
     CAP_PERIODS.map(
       ([, period]) =>
@@ -55,6 +56,56 @@ export function capFields(timezone: string, hitTimeMs: number, affiliateId: numb
     ),
   );
 }
+
+/** Whose counters: those of one day in a zone are the same for all conversions of a goal and affiliate. */
+export interface Counted {
+  readonly goalId: number;
+  readonly affiliateId: number;
+  readonly hitTimeMs: number;
+}
+
+/** What `make` makes of the counters of a conversion; made anew only when the goal, the affiliate or the day is another. */
+export function byCapFields<Made>(
+  make: (goalId: number, fields: readonly string[]) => Made,
+): (counted: Counted, timezone: string) => Made {
+  const goals = new Map<number, Map<number, { timezone: string; day: Bucket; made: Made }>>();
+  return ({ goalId, affiliateId, hitTimeMs }, timezone) => {
+    let affiliates = goals.get(goalId);
+    if (affiliates === undefined) goals.set(goalId, (affiliates = new Map()));
+    const known = affiliates.get(affiliateId);
+    if (known !== undefined && known.timezone === timezone && isIn(known.day, hitTimeMs))
+      return known.made;
+    const made = make(goalId, capFields(timezone, hitTimeMs, affiliateId));
+    affiliates.set(affiliateId, { timezone, day: bucketOf('day', timezone, hitTimeMs), made });
+    return made;
+  };
+}
+
+/** The state keys of goals and offers of a lane, each spelled once: a key is named by every call of a block. */
+export function createLaneKeys({ lane: spell }: RedisKeys, lane: number) {
+  const goals = new Map<number, ReturnType<typeof spellGoal>>();
+  const offers = new Map<number, string>();
+  const spellGoal = (goalId: number) => ({
+    clicks: spell.clicks(lane, goalId),
+    orders: spell.orders(lane, goalId),
+    tracks: spell.tracks(lane, goalId),
+    caps: spell.caps(lane, goalId),
+    released: spell.released(lane, goalId),
+  });
+  return {
+    ofGoal(goalId: number): ReturnType<typeof spellGoal> {
+      let known = goals.get(goalId);
+      if (known === undefined) goals.set(goalId, (known = spellGoal(goalId)));
+      return known;
+    },
+    ips(offerId: number): string {
+      let known = offers.get(offerId);
+      if (known === undefined) offers.set(offerId, (known = spell.ips(lane, offerId)));
+      return known;
+    },
+  };
+}
+export type LaneKeys = ReturnType<typeof createLaneKeys>;
 
 /** '' when the offer's window is off or there is no address. */
 export function ipField(rules: RuleSignature, hitTimeMs: number, uniqueIp: string): string {

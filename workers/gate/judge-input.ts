@@ -5,7 +5,15 @@
 import type { Caps } from '../../src/domain/catalogue.ts';
 import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
-import { CAP_PERIODS, CAP_SCOPES, capFields, ipField, type ScriptInput } from './claims.ts';
+import {
+  byCapFields,
+  CAP_PERIODS,
+  CAP_SCOPES,
+  createLaneKeys,
+  ipField,
+  type LaneKeys,
+  type ScriptInput,
+} from './claims.ts';
 import { createFieldList, type FieldList } from './field-list.ts';
 import type { JudgeAnswer } from './scripts.ts';
 
@@ -33,25 +41,33 @@ function targetOf(request: GateRequest, numbers: ReadonlyMap<string, number>): n
 }
 
 /** The cap sets of a block: calls of one goal, affiliate and period share one. */
-function createCapSets(keys: RedisKeys, lane: number, fields: FieldList) {
+function createCapSets(keys: LaneKeys, fields: FieldList) {
   const sets: (readonly number[])[] = [];
-  const numbers = new Map<string, number>();
+  const setOf = byCapFields((goalId, names) => ({ goalId, names, number: 0 }));
   return {
     sets,
     /** Number of the set, from 1. */
     numberOf(request: GateRequest): number {
-      const { rules, goalId, affiliateId, hitTimeMs } = request;
-      const names = capFields(rules.timezone, hitTimeMs, affiliateId);
-      const identity = `${goalId} ${names.join(' ')}`;
-      const known = numbers.get(identity);
-      if (known !== undefined) return known;
+      const { rules } = request;
+      const set = setOf(request, rules.timezone);
+      if (set.number > 0) return set.number;
       const limits = [...limitsOf(rules.caps), ...limitsOf(rules.affiliateCaps)];
-      const key = keys.lane.caps(lane, goalId);
-      sets.push(names.flatMap((name, index) => [fields.slot(key, name), limits[index] ?? -1]));
-      numbers.set(identity, sets.length);
-      return sets.length;
+      const { caps } = keys.ofGoal(set.goalId);
+      set.number = sets.push(
+        set.names.flatMap((name, index) => [fields.slot(caps, name), limits[index] ?? -1]),
+      );
+      return set.number;
     },
   };
+}
+
+/** Numbers of the requests by hit, from 1. */
+function numbersOf(requests: readonly GateRequest[]): ReadonlyMap<string, number> {
+  const numbers = new Map<string, number>();
+  // Few blocks hold a call that changes another of the same block.
+  if (!requests.some(({ targetInBlock }) => targetInBlock)) return numbers;
+  for (const [index, { hitId }] of requests.entries()) numbers.set(hitId, index + 1);
+  return numbers;
 }
 
 /** KEYS and ARGV of judge.lua after the position and the signatures. */
@@ -61,39 +77,34 @@ export function encodeRequests(
   lane: number,
 ): ScriptInput {
   const fields = createFieldList(keys.lane.meta(lane));
-  const capSets = createCapSets(keys, lane, fields);
-  const numbers = new Map(requests.map(({ hitId }, index) => [hitId, index + 1]));
-  const slotIf = (wanted: boolean, key: () => string, field: string): number =>
-    wanted && field !== '' ? fields.slot(key(), field) : 0;
+  const laneKeys = createLaneKeys(keys, lane);
+  const capSets = createCapSets(laneKeys, fields);
+  const numbers = numbersOf(requests);
+  const slotOf = (key: string, field: string): number =>
+    field === '' ? 0 : fields.slot(key, field);
   const encoded = requests.map((request) => {
-    const { rules, goalId, offerId, clickId, orderId, trackId } = request;
-    const ip = ipField(rules, request.hitTimeMs, request.uniqueIp);
-    const track = slotIf(rules.uniqueTrackId, () => keys.lane.tracks(lane, goalId), trackId);
+    const { rules, offerId, trackId } = request;
+    const { clicks, orders, tracks, released } = laneKeys.ofGoal(request.goalId);
+    const track = trackId === '' ? TRACK_MISSING : slotOf(tracks, trackId);
     return [
       request.release === undefined ? MODES[request.mode] : RELEASE_MODE,
       targetOf(request, numbers),
-      slotIf(true, () => keys.lane.clicks(lane, goalId), clickId),
+      slotOf(clicks, request.clickId),
       rules.oncePerClick ? 1 : 0,
-      slotIf(rules.uniqueOrderId, () => keys.lane.orders(lane, goalId), orderId),
-      slotIf(true, () => keys.lane.ips(lane, offerId), ip),
-      rules.uniqueTrackId && trackId === '' ? TRACK_MISSING : track,
+      rules.uniqueOrderId ? slotOf(orders, request.orderId) : 0,
+      slotOf(laneKeys.ips(offerId), ipField(rules, request.hitTimeMs, request.uniqueIp)),
+      rules.uniqueTrackId ? track : 0,
       capSets.numberOf(request),
-      slotIf(
-        request.mode !== 'create',
-        () => keys.lane.released(lane, goalId),
-        request.targetTransactionId,
-      ),
+      request.mode === 'create' ? 0 : slotOf(released, request.targetTransactionId),
     ];
   });
   const place = fields.place(ARGUMENTS_BEFORE);
-  const slots = (at: readonly number[]): number[] =>
-    encoded.flatMap((request) =>
-      request.map((value, index) => (at.includes(index) ? place.argument(value) : value)),
-    );
+  for (const request of encoded)
+    for (const at of SLOT_POSITIONS) request[at] = place.argument(request[at] ?? 0);
   const caps = capSets.sets.map((set) =>
     set.map((value, index) => (index % 2 === 0 ? place.argument(value) : value)),
   );
-  const plan = JSON.stringify([place.groups.flat(), caps, slots(SLOT_POSITIONS)]);
+  const plan = JSON.stringify([place.groups.flat(), caps, encoded.flat()]);
   return { keys: fields.keys, args: [plan, ...place.fields] };
 }
 
