@@ -237,7 +237,7 @@ try {
       if (state.state === 'done') progress.push(JSON.stringify(state.verdicts));
       return state.state === 'done';
     },
-    { timeoutMs: 1_800_000, what: 'the verdicts', intervalMs: 500 },
+    { timeoutMs: 1_800_000, what: 'the verdicts', intervalMs: 2_000 },
   );
   const judgedMs = performance.now() - received;
   live.stop();

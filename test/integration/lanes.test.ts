@@ -192,6 +192,65 @@ it('stores a row that ClickHouse refuses as malformed, and the rest of its chunk
   expect(await acceptedByOffer()).toMatchObject({ 4: 1, 5: 2, 7: 2 });
 });
 
+it('lets a live chunk wait for one block with calls of a batch, and for no second one', async () => {
+  const hitIds = createHitIds(() => NOW);
+  const chunkOf = (name: string, calls: number): Chunk =>
+    conversionChunk(
+      name,
+      Array.from({ length: calls }, (_, n) =>
+        conversionHit(hitIds(), NOW, { query: `code=CODE4&adv_order_id=${name}-${n}` }),
+      ),
+    );
+  const ofBatch = (name: string): Chunk => {
+    const { header, hits } = chunkOf(name, 3_000);
+    const batch = {
+      batchId: name,
+      advertiserId: 0,
+      kind: 'postbacks',
+      author: '',
+      suppressPostbacks: false,
+    } as const;
+    return { header: { ...header, batch }, hits };
+  };
+  let letGo = (): void => undefined;
+  const held = new Promise<void>((resolve) => (letGo = resolve));
+  let sawInsert = (): void => undefined;
+  const inserting = new Promise<void>((resolve) => (sawInsert = resolve));
+  const waiting = new Set(['batch-2', 'batch-3', 'live']);
+  const busy = createTestWorker({
+    clickhouse: {
+      ...clickhouse,
+      insert: (sql, data, parameters) => {
+        sawInsert();
+        return held.then(() => clickhouse.insert(sql, data, parameters));
+      },
+    },
+    redis: server.redis,
+    keys,
+    catalogue: CATALOGUE,
+    // The first block is on its way until all the others wait.
+    onSubmit: (chunkId) => {
+      waiting.delete(chunkId);
+      if (waiting.size === 0) letGo();
+    },
+  });
+  const first = busy.ingest(ofBatch('batch-1'));
+  await inserting;
+  const others = [ofBatch('batch-2'), ofBatch('batch-3'), chunkOf('live', 5)].map((chunk) =>
+    busy.ingest(chunk),
+  );
+  await Promise.all([first, ...others]);
+  const blocks = await clickhouse.query<{ chunks: string[] }>(
+    'SELECT groupUniqArray(chunk_id) AS chunks FROM postback_log GROUP BY position ORDER BY position',
+  );
+  expect(blocks.map(({ chunks }) => chunks)).toEqual([
+    ['batch-1'],
+    ['live'],
+    ['batch-2'],
+    ['batch-3'],
+  ]);
+});
+
 it('writes no row twice when a chunk comes again long after the deduplication window', async () => {
   const tables = ['postback_log', 'click_log'];
   const setWindow = async (blocks: number): Promise<void> => {

@@ -10,7 +10,7 @@ import { FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
 import { createLaneLog } from '../../workers/gate/lane-log.ts';
 import { createLaneState } from '../../workers/gate/lane-state.ts';
-import { createLaneWriter } from '../../workers/gate/lane-writer.ts';
+import { createLaneWriter, type LaneSubmission } from '../../workers/gate/lane-writer.ts';
 import { createClickAnswers } from '../../workers/ingest/click-answers.ts';
 import { createClickStore, type ClickStore } from '../../workers/ingest/click-store.ts';
 import {
@@ -30,6 +30,8 @@ export function createTestWorker(deps: {
   readonly catalogue: CatalogueState;
   readonly clock?: () => number;
   readonly ips?: IpStorage;
+  /** Called when a chunk's calls wait for their lane. */
+  readonly onSubmit?: (chunkId: string) => void;
 }): TestWorker {
   const { clickhouse, redis, keys } = deps;
   const clock = deps.clock ?? Date.now;
@@ -42,7 +44,14 @@ export function createTestWorker(deps: {
   const lanes = Array.from({ length: LANE_COUNT }, (_, lane) => {
     const log = createLaneLog(clickhouse, lane, ips);
     const state = createLaneState({ redis, keys, lane, log, snapshotAt, clock, logger });
-    return createLaneWriter({ clickhouse, lane, log, state, clock, logger });
+    const writer = createLaneWriter({ clickhouse, lane, log, state, clock, logger });
+    return {
+      submit: (submission: LaneSubmission) => {
+        const submitted = writer.submit(submission);
+        deps.onSubmit?.(submission.chunk.chunkId);
+        return submitted;
+      },
+    };
   });
   const codec = createClickIdCodec(snapshot.state.click_id_keys);
   const ingest = createConversionIngest({

@@ -7,6 +7,7 @@ import type { PostbackFields } from '../../src/domain/judge/fields.ts';
 import type { GateEvent, RuleSignature } from './claims.ts';
 import type { LaneLog, Original } from './lane-log.ts';
 import type { LaneState } from './lane-state.ts';
+import { inPieces } from '../in-pieces.ts';
 import { judgeOnce, requestsOf } from './replay-claims.ts';
 
 /** One call on its way through a lane. */
@@ -109,7 +110,7 @@ export async function makeBlock(
   const rows: Row[] = [];
   const fields: PostbackFields[] = [];
   let asked = 0;
-  for (const [blockRow, call] of calls.entries()) {
+  await inPieces(calls, (call, blockRow) => {
     const asks = call.request !== undefined && !repeats.has(call);
     const reply = asks ? judgement.replies[asked++] : undefined;
     const { settled, row } = settleCall(call, reply, repeats.get(call), {
@@ -122,7 +123,7 @@ export async function makeBlock(
     fields.push(settled);
     rows.push(row);
     events.push(...eventsOf(call.request, settled));
-  }
+  });
   const rules = new Map(requests.map((request) => [request.offerId, request.rules]));
   return { position, writer, rows, fields, events, rules };
 }

@@ -23,6 +23,7 @@ import {
 import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
 import type { LaneCall } from '../gate/lane-block.ts';
 import type { AnswerClicks } from './click-answers.ts';
+import { inPieces } from '../in-pieces.ts';
 import { postbackRow, type Enrichment } from './rows.ts';
 import { findTransactions } from './transactions.ts';
 
@@ -215,7 +216,8 @@ export function createCallPreparation(deps: PreparationDeps) {
     const { batch } = chunk.header;
     const findRepeat = createRepeatFinder();
     const hits = chunk.hits.filter((hit): hit is ConversionHit => hit.endpoint !== 'click');
-    const prepared = hits.map((hit): Prepared => {
+    const prepared: Prepared[] = [];
+    await inPieces(hits, (hit) => {
       const origin = replay?.get(hit.hitId);
       // A replay may do what its original might, whoever asked for it.
       const call = decodeCall(hit, origin, origin === undefined ? batch : origin.batch);
@@ -224,7 +226,7 @@ export function createCallPreparation(deps: PreparationDeps) {
           ? whole
           : seenBy(whole, call.batch.advertiserId);
       const repeats = origin && findRepeat(origin, hit.batch?.line ?? 0);
-      return { call, snapshot, repeats, lookups: lookupsOf(call, snapshot, codec) };
+      prepared.push({ call, snapshot, repeats, lookups: lookupsOf(call, snapshot, codec) });
     });
     const ids = new Map<string, OpenedClickId>();
     for (const { lookups } of prepared) {
@@ -238,7 +240,7 @@ export function createCallPreparation(deps: PreparationDeps) {
 
     const byLane = new Map<number, LaneCall[]>();
     const provisional = new Map<string, StoredTransaction>();
-    for (const item of prepared) {
+    await inPieces(prepared, (item) => {
       const { clickId, transactionId } = item.lookups;
       const click = clickId === '' ? 'not-asked' : (clicks.answers.get(clickId) ?? 'unknown');
       const transaction = transactions.found.get(transactionId) ?? provisional.get(transactionId);
@@ -248,7 +250,7 @@ export function createCallPreparation(deps: PreparationDeps) {
       const calls = byLane.get(made.lane);
       if (calls === undefined) byLane.set(made.lane, [made.call]);
       else calls.push(made.call);
-    }
+    });
     return { kind: 'ready', byLane };
   };
 }

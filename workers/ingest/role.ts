@@ -50,7 +50,7 @@ export interface WorkerRole {
 /** Chunks in work at once: enough that a lane finds company for its next block. */
 const CONCURRENCY = 16;
 /** Of batches only as many as keep a lane busy: what a live chunk waits for is the block in flight. */
-const BATCH_CONCURRENCY = 3;
+const BATCH_CONCURRENCY = 2;
 /** A job whose worker died runs again after twice this, at the latest. A lock lost by a slow worker costs work, no more. */
 const LOCK_MS = 8_000;
 const WAIT_MS = 150;
