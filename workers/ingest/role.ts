@@ -31,6 +31,7 @@ import { createClickStore } from './click-store.ts';
 import { createConversionIngest } from './conversions.ts';
 import { openCountryReader } from './country.ts';
 import { createLiveFirst } from './live-first.ts';
+import { createVerdictTail } from './verdict-tail.ts';
 
 export interface WorkerRoleOptions {
   readonly redisUrl: string;
@@ -82,30 +83,12 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     return codec.codec;
   }
 
-  function publishVerdicts(fields: readonly PostbackFields[]): void {
+  const publish = createVerdictTail(redis, keys.verdictTail);
+
+  function onCommitted(fields: readonly PostbackFields[]): void {
     counters.hits += fields.length;
     for (const { verdict } of fields) verdicts[verdict] = (verdicts[verdict] ?? 0) + 1;
-    const lines = fields.map((row) =>
-      JSON.stringify({
-        hit_id: row.hit_id,
-        hit_time: new Date(row.hit_time_ms).toISOString(),
-        endpoint: row.endpoint,
-        channel: row.channel,
-        offer_id: row.offer_id,
-        goal_id: row.goal_id,
-        affiliate_id: row.affiliate_id,
-        advertiser_id: row.advertiser_id,
-        verdict_code: row.verdict_code,
-        verdict: row.verdict,
-        title: row.title,
-        detail: row.detail,
-        hint: row.hint,
-        transaction_id: row.transaction_id,
-        click_id: row.click_id,
-        ip: row.ip,
-      }),
-    );
-    redis.publish(keys.verdictTail, lines.join('\n')).catch(() => undefined);
+    publish(fields);
   }
 
   const clicks = createClickStore({ clickhouse, enrichment, ips: options.ips, clock, reach });
@@ -133,7 +116,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     enrichment,
     ips: options.ips,
     clock,
-    onCommitted: publishVerdicts,
+    onCommitted,
   });
 
   async function ingest(chunk: Chunk): Promise<'stored' | 'wait'> {
