@@ -48,10 +48,15 @@ export interface WorkerRole {
   close(): Promise<void>;
 }
 
-/** Chunks in work at once: enough that a lane finds company for its next block. */
-const CONCURRENCY = 16;
-/** Of batches only as many as keep a lane busy: what a live chunk waits for is the block in flight. */
-const BATCH_CONCURRENCY = 2;
+/** Chunks in work at once. */
+const CONCURRENCY: Readonly<Record<QueueName, number>> = {
+  // Each is an insert of its own: more at once only fill the memory.
+  clicks: 4,
+  // Enough that a lane finds company for its next block.
+  conversions: 16,
+  // As many as keep a lane busy: what a live chunk waits for is the block in flight.
+  batches: 2,
+};
 /** A job whose worker died runs again after twice this, at the latest. A lock lost by a slow worker costs work, no more. */
 const LOCK_MS = 8_000;
 const WAIT_MS = 150;
@@ -161,7 +166,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     const worker = new Worker(name, process, {
       connection,
       prefix: keys.queuePrefix,
-      concurrency: name === 'batches' ? BATCH_CONCURRENCY : CONCURRENCY,
+      concurrency: CONCURRENCY[name],
       lockDuration: LOCK_MS,
       stalledInterval: LOCK_MS,
       // A chunk must survive any number of worker crashes; the default gives up after one.

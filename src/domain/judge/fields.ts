@@ -9,6 +9,9 @@ import { isRelease, parameterOf, takesNotes, type Call } from './call.ts';
 import { hasValidToken } from './checks.ts';
 import type { Case } from './resolve.ts';
 
+/** Values of five numbered parameters. */
+export type FiveTexts = readonly [string, string, string, string, string];
+
 /** Empty means '' for strings, 0 for ids and codes, null for times and money (CONTRACT.md). Money is decimal text. */
 export interface PostbackFields {
   readonly hit_id: string;
@@ -40,9 +43,9 @@ export interface PostbackFields {
   readonly track_id: string;
   readonly adv_order_id: string;
   readonly adv_user_id: string;
-  readonly adv_params: readonly string[];
-  readonly sub_ids: readonly string[];
-  readonly aff_params: readonly string[];
+  readonly adv_params: FiveTexts;
+  readonly sub_ids: FiveTexts;
+  readonly aff_params: FiveTexts;
   readonly aff_click_id: string;
   readonly source: string;
   readonly visitor_ip: string;
@@ -62,7 +65,6 @@ export interface PostbackFields {
   readonly released: 0 | 1;
 }
 
-const NUMBERS = [1, 2, 3, 4, 5] as const;
 const ONLY_WITH_TOKEN = ['payout', 'revenue', 'conv_status'] as const;
 
 /** The address that Unique IP compares, uncut; '' when the check is skipped. */
@@ -158,15 +160,24 @@ function moneyOfEnding(item: Case, kind: Ending['kind']): Money {
 /** Five numbered parameters: the call's, else the click's. */
 function numbered(
   call: Call,
-  names: readonly string[],
+  names: FiveTexts,
   ofClick: readonly string[] | undefined,
-): readonly string[] {
-  return names.map((name, index) => parameterOf(call, name) || (ofClick?.[index] ?? ''));
+): FiveTexts {
+  const value = (index: 0 | 1 | 2 | 3 | 4): string =>
+    parameterOf(call, names[index]) || (ofClick?.[index] ?? '');
+  return [value(0), value(1), value(2), value(3), value(4)];
 }
 
-const ADV_PARAMS = NUMBERS.map((n) => `adv_param${n}`);
-const SUB_IDS = NUMBERS.map((n) => `sub_id${n}`);
-const AFF_PARAMS = NUMBERS.map((n) => `aff_param${n}`);
+const namesOf = (prefix: string): FiveTexts => [
+  `${prefix}1`,
+  `${prefix}2`,
+  `${prefix}3`,
+  `${prefix}4`,
+  `${prefix}5`,
+];
+const ADV_PARAMS = namesOf('adv_param');
+const SUB_IDS = namesOf('sub_id');
+const AFF_PARAMS = namesOf('aff_param');
 
 /**
  * The row of a judged call. One literal on purpose: objects put together by spreading have no fixed shape in V8, and
@@ -270,7 +281,7 @@ function requestOf(call: Call): Pick<PostbackFields, RequestColumn> {
   };
 }
 
-const NO_TEXTS = ['', '', '', '', ''];
+const NO_TEXTS: FiveTexts = ['', '', '', '', ''];
 
 /**
  * The row of a call that can't be judged or stored as it is (invariant 9): the request as it came, nothing derived from
