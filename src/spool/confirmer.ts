@@ -14,7 +14,7 @@ import type { ChunkJob } from '../queue/chunk-job.ts';
 import type { ChunkProducer } from '../queue/chunk-producer.ts';
 import { readChunk, type Recovery } from './recover.ts';
 
-const ROUND_MS = 400;
+const ROUND_MS = 200;
 /** A job may wait in a backlog for long; asking whether it is still live costs a call a chunk, so rarely. */
 const REQUEUE_AFTER_MS = 5_000;
 /** Chunks asked for in one look-up. */
