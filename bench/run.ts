@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- NAME…] [--quick] [--rows 1e6,1e7] [--print]`: builds Sluice, runs the measurements one after the
- * other, prints them, and after a whole run writes docs/benchmarks.md. Ratios within one run are the result.
+ * other, prints them; a whole run writes docs/benchmarks.md as it goes. Ratios within one run are the result.
  */
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
@@ -79,6 +79,7 @@ const settings = readSettings();
 execFileSync(projectPath('sluice'), ['--help'], { stdio: ['ignore', 'ignore', 'inherit'] });
 const startedAt = new Date();
 const sections: Section[] = [];
+const isWhole = measurements.length === MEASUREMENTS.length && !values.print;
 for (const measurement of measurements) {
   const { name } = measurement;
   const began = performance.now();
@@ -87,7 +88,10 @@ for (const measurement of measurements) {
   const seconds = (performance.now() - began) / 1000;
   sections.push({ name, result, seconds });
   console.log(printResult({ name, result, seconds }));
+  // After each: a run that is broken off keeps what it measured.
+  if (isWhole) {
+    const missing = measurements.slice(sections.length).map((left) => left.name);
+    writeDocument({ sections, settings, startedAt, missing });
+  }
 }
-if (measurements.length === MEASUREMENTS.length && !values.print)
-  writeDocument({ sections, settings, startedAt });
 process.exit();

@@ -15,6 +15,8 @@ export interface Run {
   readonly sections: readonly Section[];
   readonly settings: Settings;
   readonly startedAt: Date;
+  /** Names of measurements that this run has not made, or not yet. */
+  readonly missing: readonly string[];
 }
 
 const PLOTS = 'benchmarks';
@@ -66,6 +68,9 @@ export function writeDocument(run: Run): void {
     '# Benchmarks',
     `Written by \`${command}\`; do not edit. Ratios within this one run are the result: the machine is what it is, and a contestant that is measured in the same minute on the same cores has the same noise. Where there are several rounds, medians are given with (least – most).`,
     findingsTable(run.sections.flatMap(({ result }) => result.findings)),
+    run.missing.length === 0
+      ? ''
+      : `This run was broken off; not measured: ${run.missing.join(', ')}.`,
     '## Machine',
     printTable({ columns: ['', ''], rows: describeMachine(run.startedAt) }),
     ...run.sections.flatMap((section) => [printResult(section), printCharts(section.result)]),

@@ -158,11 +158,7 @@ function moneyOfEnding(item: Case, kind: Ending['kind']): Money {
 }
 
 /** Five numbered parameters: the call's, else the click's. */
-function numbered(
-  call: Call,
-  names: FiveTexts,
-  ofClick: readonly string[] | undefined,
-): FiveTexts {
+function numbered(call: Call, names: FiveTexts, ofClick: readonly string[] | undefined): FiveTexts {
   const value = (index: 0 | 1 | 2 | 3 | 4): string =>
     parameterOf(call, names[index]) || (ofClick?.[index] ?? '');
   return [value(0), value(1), value(2), value(3), value(4)];
