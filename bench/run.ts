@@ -16,6 +16,7 @@ import { memory } from './measurements/memory.ts';
 import { consolePages } from './measurements/console.ts';
 import { clickPipeline, conversionPipeline } from './measurements/pipelines.ts';
 import { start } from './measurements/start.ts';
+import { steps } from './measurements/steps.ts';
 import { printResult, writeDocument, type Section } from './paper/document.ts';
 import type { Measurement, Result, Settings } from './paper/result.ts';
 
@@ -30,6 +31,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   bigData,
   consolePages,
   memory,
+  steps,
   start,
 ];
 
@@ -91,7 +93,7 @@ for (const measurement of measurements) {
   // After each: a run that is broken off keeps what it measured.
   if (isWhole) {
     const missing = measurements.slice(sections.length).map((left) => left.name);
-    writeDocument({ sections, settings, startedAt, missing });
+    writeDocument({ sections, startedAt, missing });
   }
 }
 process.exit();

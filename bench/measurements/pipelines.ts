@@ -45,7 +45,7 @@ export function sluicePipeline(stack: Stack, kind: Kind, minted: MintedClicks): 
     port: stack.edgePort,
     cores: TWO_CORES,
     traffic: (skip) => trafficOf(kind, minted, skip),
-    stored: () => countRows(stack, kind === 'clicks' ? 'click_log' : 'postback_log'),
+    stored: () => countRows(stack, tableNameOf(kind)),
     pids: () => stack.pids(),
   };
 }
@@ -112,6 +112,20 @@ interface Outcome {
   readonly ours: readonly Held[];
   readonly theirs: readonly Held[];
   readonly rss: ReadonlyMap<string, number>;
+  /** On disk, of a row of this traffic. */
+  readonly rowBytes: number;
+}
+
+const tableNameOf = (kind: Kind): string => (kind === 'clicks' ? 'click_log' : 'postback_log');
+
+async function rowBytesOf(stack: Stack, kind: Kind): Promise<number> {
+  const [row] = await askAgain(() =>
+    stack.clickhouse.query<{ bytes: number }>(
+      `SELECT sum(bytes_on_disk) / sum(rows) AS bytes FROM system.parts
+       WHERE active AND database = currentDatabase() AND table = '${tableNameOf(kind)}'`,
+    ),
+  );
+  return row?.bytes ?? Number.NaN;
 }
 
 async function startSluice(stack: Stack): Promise<void> {
@@ -154,7 +168,7 @@ async function compare(stack: Stack, kind: Kind, settings: Settings): Promise<Ou
     theirs.push(await confirm(peer.pipeline, peerRate, seconds));
     await peer.close();
   }
-  return { ours, theirs, rss };
+  return { ours, theirs, rss, rowBytes: await rowBytesOf(stack, kind) };
 }
 
 const rates = (list: readonly Held[]): number[] =>
@@ -235,11 +249,14 @@ function measurement(plan: Plan): Measurement {
           tables: [
             heldTable(outcome),
             {
-              columns: ['process', 'highest RSS'],
-              rows: [...outcome.rss].map(([name, bytes]) => [
-                name,
-                `${count(bytes / 1024 ** 2)} MiB`,
-              ]),
+              columns: ['', ''],
+              rows: [
+                ...[...outcome.rss].map(([name, bytes]) => [
+                  `highest RSS, ${name}`,
+                  `${count(bytes / 1024 ** 2)} MiB`,
+                ]),
+                ['a row on the disk of ClickHouse', `${count(outcome.rowBytes)} bytes`],
+              ],
             },
           ],
           charts: [lagChart(plan.kind, outcome)],

@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { projectPath } from '../../src/project-root.ts';
 import { drawChart } from './chart.ts';
 import { describeMachine } from './machine.ts';
-import type { Finding, Result, Settings, Table } from './result.ts';
+import type { Finding, Result, Table } from './result.ts';
 
 export interface Section {
   readonly name: string;
@@ -13,7 +13,6 @@ export interface Section {
 
 export interface Run {
   readonly sections: readonly Section[];
-  readonly settings: Settings;
   readonly startedAt: Date;
   /** Names of measurements that this run has not made, or not yet. */
   readonly missing: readonly string[];
@@ -50,7 +49,7 @@ export function printResult({ name, result, seconds }: Section): string {
   const parts = [
     `## ${result.title}`,
     `\`npm run bench -- ${name}\`, ${Math.round(seconds)} s. ${result.method}`,
-    findingsTable(result.findings),
+    ...(result.findings.length === 0 ? [] : [findingsTable(result.findings)]),
     ...result.tables.map(printTable),
   ];
   return `${parts.join('\n\n')}\n`;
@@ -63,7 +62,8 @@ export function writeDocument(run: Run): void {
   for (const { result } of run.sections)
     for (const { file, chart } of result.charts)
       writeFileSync(`${folder}/${file}`, drawChart(chart));
-  const command = `npm run bench${run.settings.quick ? ' -- --quick' : ''}`;
+  const options = process.argv.slice(2).join(' ');
+  const command = `npm run bench${options === '' ? '' : ` -- ${options}`}`;
   const parts = [
     '# Benchmarks',
     `Written by \`${command}\`; do not edit. Ratios within this one run are the result: the machine is what it is, and a contestant that is measured in the same minute on the same cores has the same noise. Where there are several rounds, medians are given with (least – most).`,

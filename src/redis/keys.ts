@@ -40,7 +40,7 @@ export function createRedisKeys(prefix = 'sluice') {
       pattern: (lane: number): string => `${gate(lane)}:*`,
       /** Hash: applied (position), nonce and progress of a rebuild, and `sig:<offer>` → the rule signature that the offer's state was built with. */
       meta: (lane: number): string => `${gate(lane)}:meta`,
-      /** Hash: click id → transaction `holder`, or `holder|last|count`: the first that counts, the newest, how many count. */
+      /** Hash: click id → transaction `holder`, both in 22 characters (workers/gate/short-names.ts), or `holder|last|count`: the first that counts, the newest, how many count. */
       clicks: (lane: number, goalId: number): string => `${gate(lane)}:clicks:${goalId}`,
       /** Hash: order id → transaction `holder`, or `holder|count` of those that count. */
       orders: (lane: number, goalId: number): string => `${gate(lane)}:orders:${goalId}`,

@@ -10,6 +10,7 @@ import {
   type RuleSignature,
   type ScriptInput,
 } from './claims.ts';
+import { shortClick, shortTransaction } from './short-names.ts';
 import { createFieldList, FIELD_KINDS, type FieldKind, type FieldList } from './field-list.ts';
 
 /** Position before, position after, signatures, nonce, plan. */
@@ -71,7 +72,7 @@ function createOwnClaims(
     const { clickId, orderId, trackId } = conversion;
     const ip = ipField(rules, conversion.hitTimeMs, conversion.uniqueIp);
     const own: Claims[] = [];
-    if (clickId !== '') own.push(claimsOf(clicks, clickId, 'click'));
+    if (clickId !== '') own.push(claimsOf(clicks, shortClick(clickId), 'click'));
     if (orderId !== '') own.push(claimsOf(orders, orderId, 'slot'));
     if (ip !== '') own.push(claimsOf(keys.ips(conversion.offerId), ip, 'slot'));
     if (trackId !== '') own.push(claimsOf(tracks, trackId, 'slot'));
@@ -98,7 +99,7 @@ export function encodeEvents(
       releasedBy === '' ? [] : conversion.transactionId,
     ),
   );
-  const numberOf = (name: string): number => names.push(name);
+  const numberOf = (id: string): number => names.push(shortTransaction(id));
   for (const { conversion, releasedBy } of events) {
     const { transactionId, offerId, goalId } = conversion;
     const number = numberOf(transactionId);
@@ -110,7 +111,8 @@ export function encodeEvents(
     }
     gone.push(number);
     for (const claims of own) claims.releases += 1;
-    const mark = claims.claimsOf(laneKeys.ofGoal(goalId).released, transactionId, 'mark');
+    const freed = shortTransaction(transactionId);
+    const mark = claims.claimsOf(laneKeys.ofGoal(goalId).released, freed, 'mark');
     claim(mark, numberOf(releasedBy), true);
   }
   const place = fields.place(ARGUMENTS_BEFORE + names.length);

@@ -14,7 +14,7 @@ export interface RuleSignature {
 }
 
 /** Which spelling the state's values have: a state in another one is rebuilt from the log. */
-const STATE_FORMAT = '2';
+const STATE_FORMAT = '3';
 
 /** What the state of an offer was built under. `hashed`: addresses are compared by their hashes. */
 export function signatureText(rules: RuleSignature, hashed: boolean): string {

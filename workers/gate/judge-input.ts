@@ -16,6 +16,7 @@ import {
 } from './claims.ts';
 import { createFieldList, type FieldList } from './field-list.ts';
 import type { JudgeAnswer } from './scripts.ts';
+import { longTransaction, shortClick, shortTransaction } from './short-names.ts';
 
 /** Position, signatures, plan. */
 const ARGUMENTS_BEFORE = 3;
@@ -89,13 +90,15 @@ export function encodeRequests(
     return [
       request.release === undefined ? MODES[request.mode] : RELEASE_MODE,
       targetOf(request, numbers),
-      slotOf(clicks, request.clickId),
+      slotOf(clicks, shortClick(request.clickId)),
       rules.oncePerClick ? 1 : 0,
       rules.uniqueOrderId ? slotOf(orders, request.orderId) : 0,
       slotOf(laneKeys.ips(offerId), ipField(rules, request.hitTimeMs, request.uniqueIp)),
       rules.uniqueTrackId ? track : 0,
       capSets.numberOf(request),
-      request.mode === 'create' ? 0 : slotOf(released, request.targetTransactionId),
+      request.mode === 'create'
+        ? 0
+        : slotOf(released, shortTransaction(request.targetTransactionId)),
     ];
   });
   const place = fields.place(ARGUMENTS_BEFORE);
@@ -119,7 +122,9 @@ export function parseAnswer(
   if (answer === 0) return { kind: 'accepted' };
   const [code, value, blocking] = answer;
   const idOf = (holder: number | string | undefined): string =>
-    typeof holder === 'number' ? (requests[holder - 1]?.hitId ?? '') : (holder ?? '');
+    typeof holder === 'number'
+      ? (requests[holder - 1]?.hitId ?? '')
+      : longTransaction(holder ?? '');
   switch (code) {
     case 1:
     case 2:

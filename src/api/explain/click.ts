@@ -1,5 +1,6 @@
 /** The click that a call names: as a report shows it, and as judging wants it. */
-import type { ClickHouse } from '../../../clickhouse/client.ts';
+import type { ClickHouse, QueryParameters } from '../../../clickhouse/client.ts';
+import type { ClickIdCodec } from '../../domain/click-id.ts';
 import type { StoredClick } from '../../domain/judge/resolve.ts';
 
 export type Row = Record<string, unknown>;
@@ -15,14 +16,29 @@ export interface FoundClick {
   readonly stored: StoredClick;
 }
 
+/** Condition on rows of clicks: that of the id, whose offer and time say where it lies. Undefined: nobody minted the id. */
+export function whereClick(
+  codec: ClickIdCodec,
+  clickId: string,
+): { readonly sql: string; readonly parameters: QueryParameters } | undefined {
+  const opened = codec.open(clickId);
+  if (opened === undefined) return undefined;
+  return {
+    sql: 'offer_id = {offer:UInt32} AND click_time = fromUnixTimestamp64Milli({ms:Int64}) AND click_id = {click:String}',
+    parameters: { offer: opened.offerId, ms: opened.ms, click: clickId },
+  };
+}
+
 export async function findClick(
   clickhouse: ClickHouse,
+  codec: ClickIdCodec,
   clickId: string,
 ): Promise<FoundClick | undefined> {
-  if (clickId === '') return undefined;
+  const where = whereClick(codec, clickId);
+  if (where === undefined) return undefined;
   const [found] = await clickhouse.query<Row>(
-    'SELECT *, toUnixTimestamp64Milli(click_time) AS click_ms FROM clicks WHERE click_id = {id:String} LIMIT 1',
-    { id: clickId },
+    `SELECT *, toUnixTimestamp64Milli(click_time) AS click_ms FROM clicks WHERE ${where.sql} LIMIT 1`,
+    where.parameters,
   );
   if (found === undefined) return undefined;
   const { click_ms, ...row } = found;

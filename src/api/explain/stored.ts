@@ -2,8 +2,9 @@
  * Why a stored call got its verdict: the request as received and every check in order, traced again under the catalogue
  * version that it was judged under. The stored verdict stands; the trace only shows the way to it.
  */
+import type { ClickHouse, QueryParameters } from '../../../clickhouse/client.ts';
 import { snapshotOfAdvertiser } from '../../domain/catalogue.ts';
-import { createClickIdCodec } from '../../domain/click-id.ts';
+import { createClickIdCodec, type ClickIdCodec } from '../../domain/click-id.ts';
 import {
   ENDPOINTS,
   type BatchKind,
@@ -13,13 +14,14 @@ import {
 import { decodeCall } from '../../domain/judge/call.ts';
 import { traceCall, traceGate, type TracedCheck } from '../../domain/judge/judge.ts';
 import { lookupsOf, type ClickAnswer, type StoredClick } from '../../domain/judge/resolve.ts';
+import { msOfUuidV7 } from '../../domain/uuid-v7.ts';
 import { isVerdictSlug, type VerdictSlug } from '../../domain/verdicts.ts';
 import { ownsRow, tenancyOf, type Principal } from '../../reports/principal.ts';
 import { batchOf as batchOfOriginal, findOriginals } from '../../../workers/ingest/originals.ts';
 import { findTransactions } from '../../../workers/ingest/transactions.ts';
 import type { ApiContext } from '../context.ts';
 import { badRequest, notFound } from '../problem.ts';
-import { findClick, textOf, type Row } from './click.ts';
+import { findClick, textOf, whereClick, type Row } from './click.ts';
 
 type ExplainContext = Pick<ApiContext, 'clickhouse' | 'store'>;
 
@@ -43,6 +45,8 @@ export const REQUEST_FIELDS = [
   'referer',
   'channel',
 ] as const;
+/** A hit is received within moments of the time in its id. */
+const TIME_SLACK_MS = 60_000;
 /** Calls of one click or order that an answer holds. */
 export const CALLS_MAX = 100;
 
@@ -183,36 +187,73 @@ async function traceRow(
   return agreeWith([...traced.checks, ...gate], row);
 }
 
-async function explainCall(context: ExplainContext, principal: Principal, row: Row): Promise<Row> {
+/** What is asked of an id that may be absent: nothing, then. */
+function rowsNaming(
+  clickhouse: ClickHouse,
+  relation: 'transactions' | 'transaction_events',
+  ids: readonly string[],
+  rest: string,
+): Promise<Row[]> {
+  const known = ids.filter((id) => id !== '');
+  if (known.length === 0) return Promise.resolve([]);
+  return clickhouse.query<Row>(
+    `SELECT * FROM ${relation} WHERE transaction_id IN {ids:Array(String)} ${rest}`,
+    { ids: known },
+  );
+}
+
+async function explainCall(
+  context: ExplainContext,
+  codec: ClickIdCodec,
+  principal: Principal,
+  row: Row,
+): Promise<Row> {
   const { clickhouse } = context;
-  const click = await findClick(
-    clickhouse,
-    row['click_time'] === null ? '' : textOf(row, 'click_id'),
-  );
-  const named = await clickhouse.query<Row>(
-    'SELECT * FROM transactions WHERE transaction_id IN ({own:String}, {blocking:String}) LIMIT 10',
-    {
-      own: textOf(row, 'transaction_id') || '-',
-      blocking: textOf(row, 'blocking_transaction_id') || '-',
-    },
-  );
-  const events = await clickhouse.query<Row>(
-    'SELECT * FROM transaction_events WHERE transaction_id = {id:String} ORDER BY hit_time LIMIT 100',
-    { id: textOf(row, 'transaction_id') || '-' },
-  );
+  const transactionId = textOf(row, 'transaction_id');
+  const clickId = row['click_time'] === null ? '' : textOf(row, 'click_id');
+  const blocking = textOf(row, 'blocking_transaction_id');
+  const found = findClick(clickhouse, codec, clickId);
+  const [click, checks, named, events, replayedAs] = await Promise.all([
+    found,
+    found.then((click) => traceRow(context, row, click?.stored)),
+    rowsNaming(clickhouse, 'transactions', [transactionId, blocking], 'LIMIT 10'),
+    rowsNaming(clickhouse, 'transaction_events', [transactionId], 'ORDER BY hit_time LIMIT 100'),
+    replayOf(context, row),
+  ]);
   const own = (items: readonly Row[]): Row[] => items.filter((item) => ownsRow(principal, item));
   const request = Object.fromEntries(REQUEST_FIELDS.map((name) => [name, row[name]]));
   return {
     ...verdictOf(row),
     request,
     catalogue_version: row['catalogue_version'],
-    checks: await traceRow(context, row, click?.stored),
+    checks,
     // A call to one's own offer may name a click that is someone else's.
     click: click !== undefined && ownsRow(principal, click.row) ? click.row : null,
     transactions: own(named),
     events: own(events),
-    row: { ...row, replayed_as: await replayOf(context, row) },
+    row: { ...row, replayed_as: replayedAs },
   };
+}
+
+/** Rows of clicks under a key, each bounded by the time that its id tells; other keys name no click. */
+async function clicksNamed(
+  clickhouse: ClickHouse,
+  codec: ClickIdCodec,
+  key: string,
+  id: string,
+  tenant: { readonly sql: string; readonly parameters: QueryParameters },
+): Promise<Row[]> {
+  const ms = key === 'hit_id' ? msOfUuidV7(id) : undefined;
+  const byHit = ms !== undefined && {
+    sql: 'hit_id = {id:String} AND hit_time BETWEEN fromUnixTimestamp64Milli({from:Int64}) AND fromUnixTimestamp64Milli({to:Int64})',
+    parameters: { id, from: ms - TIME_SLACK_MS, to: ms + TIME_SLACK_MS },
+  };
+  const where = key === 'click_id' ? whereClick(codec, id) : byHit || undefined;
+  if (where === undefined) return [];
+  return clickhouse.query<Row>(
+    `SELECT * EXCEPT (chunk_time, chunk_hits, block_time) FROM click_log WHERE ${where.sql} AND ${tenant.sql} LIMIT 10`,
+    { ...where.parameters, ...tenant.parameters },
+  );
 }
 
 function verdictOf(row: Row): Row {
@@ -243,22 +284,22 @@ export async function explain(
     throw badRequest(message, [{ field: key || 'hit_id', message }]);
   }
   const tenancy = tenancyOf(principal);
-  const tenant = tenancy === undefined ? '1' : `${tenancy.column} = {tenant:UInt32}`;
-  const parameters = { id, tenant: tenancy?.id ?? 0 };
-  const rows = await context.clickhouse.query<Row>(
-    `SELECT * EXCEPT (lane, position, block_row, writer, chunk_time, chunk_hits, block_time) FROM postback_log
-     WHERE ${column} = {id:String} AND ${tenant} ORDER BY hit_time, hit_id LIMIT ${CALLS_MAX}`,
-    parameters,
-  );
-  const clicks =
-    key === 'click_id' || key === 'hit_id'
-      ? await context.clickhouse.query<Row>(
-          `SELECT * EXCEPT (chunk_time, chunk_hits, block_time) FROM click_log WHERE ${column} = {id:String} AND ${tenant} LIMIT 10`,
-          parameters,
-        )
-      : [];
+  const tenant = {
+    sql: tenancy === undefined ? '1' : `${tenancy.column} = {tenant:UInt32}`,
+    parameters: { tenant: tenancy?.id ?? 0 },
+  };
+  const { clickhouse } = context;
+  const codec = createClickIdCodec((await context.store.current()).state.click_id_keys);
+  const [rows, clicks] = await Promise.all([
+    clickhouse.query<Row>(
+      `SELECT * EXCEPT (lane, position, block_row, writer, chunk_time, chunk_hits, block_time) FROM postback_log
+       WHERE ${column} = {id:String} AND ${tenant.sql} ORDER BY hit_time, hit_id LIMIT ${CALLS_MAX}`,
+      { id, ...tenant.parameters },
+    ),
+    clicksNamed(clickhouse, codec, key, id, tenant),
+  ]);
   const calls: Row[] = [];
-  for (const row of rows) calls.push(await explainCall(context, principal, row));
+  for (const row of rows) calls.push(await explainCall(context, codec, principal, row));
   const [call] = calls;
   const [click] = clicks;
   if (call !== undefined) return { ...call, calls, clicks };

@@ -84,7 +84,7 @@ export async function explainTest(
   const codec = createClickIdCodec(snapshot.state.click_id_keys);
   const call = decodeCall(hitOf(url, ip));
   const lookups = lookupsOf(call, snapshot, codec);
-  const found = await findClick(context.clickhouse, lookups.clickId);
+  const found = await findClick(context.clickhouse, codec, lookups.clickId);
   const click: ClickAnswer = lookups.clickId === '' ? 'not-asked' : (found?.stored ?? 'unknown');
   const transactions = await findTransactions(context.clickhouse, new Set([lookups.transactionId]));
   const transaction = transactions.get(lookups.transactionId);
