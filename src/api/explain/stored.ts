@@ -215,7 +215,7 @@ async function explainCall(
   const found = findClick(clickhouse, codec, clickId);
   const [click, checks, named, events, replayedAs] = await Promise.all([
     found,
-    found.then((click) => traceRow(context, row, click?.stored)),
+    found.then((known) => traceRow(context, row, known?.stored)),
     rowsNaming(clickhouse, 'transactions', [transactionId, blocking], 'LIMIT 10'),
     rowsNaming(clickhouse, 'transaction_events', [transactionId], 'ORDER BY hit_time LIMIT 100'),
     replayOf(context, row),
