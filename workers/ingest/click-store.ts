@@ -83,7 +83,10 @@ export function createClickStore(deps: {
     return headers.map(({ chunkId }) => stored.get(chunkId) ?? 0);
   });
 
-  /** By offer and time, which are the table's order; other clicks of the same offer and millisecond are left out here. */
+  /**
+   * By offer and time, which are the table's order; other clicks of the same offer and millisecond are left out here. Many
+   * small stretches of two files: mapped, each costs no system call, a fifth less in all (ADR 0014).
+   */
   async function lookUp(wanted: Wanted): Promise<readonly StoredClick[]> {
     const opened = [...wanted.values()];
     const rows = await clickhouse.query<{ click_id: string; attribution: string }>(
