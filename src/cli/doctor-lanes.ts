@@ -1,5 +1,6 @@
 /** The doctor's look at the lanes: where Redis stands in the log, and whether its counters are what the log says. */
 import { createLaneLog } from '../../workers/gate/lane-log.ts';
+import { shortTransaction } from '../../workers/gate/short-names.ts';
 import { LANE_COUNT } from '../domain/gate-request.ts';
 import { fine, wrong, type Finding } from './finding.ts';
 import type { Instance } from './instance.ts';
@@ -35,9 +36,9 @@ async function differences(
   for (const { goal_id, counted, released, last } of goals) {
     const counter = (await redis.hget(keys.lane.caps(lane, goal_id), 'g:ever')) ?? '0|';
     // Once something was released, who was counted last may go unnamed.
-    const same =
-      released > 0 ? counter.startsWith(`${counted}|`) : counter === `${counted}|${last}`;
-    if (!same) found.push(`goal ${goal_id}: Redis ${counter}, ClickHouse ${counted}|${last}`);
+    const logged = `${counted}|${shortTransaction(last)}`;
+    const same = released > 0 ? counter.startsWith(`${counted}|`) : counter === logged;
+    if (!same) found.push(`goal ${goal_id}: Redis ${counter}, ClickHouse ${logged}`);
   }
   return found;
 }
