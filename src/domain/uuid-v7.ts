@@ -43,6 +43,8 @@ export function createHitIds(clock: () => number): () => string {
   };
 }
 
+/** Any UUID in its canonical text form. */
+export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /** The ms inside a UUIDv7 in its canonical text form, or undefined for anything else. */

@@ -57,7 +57,7 @@ export interface LoggedEvent extends GateEvent {
 }
 
 /** A replayed hit keeps its receipt time, and its id may be up to this much apart from it. */
-const TIME_SLACK_MS = 60_000;
+export const TIME_SLACK_MS = 60_000;
 /** Transactions looked up by one query. */
 const IDS_A_QUERY = 5_000;
 const CONVERSION_COLUMNS = `hit_id, toUnixTimestamp64Milli(hit_time) AS hit_ms, offer_id, goal_id, affiliate_id, click_id,

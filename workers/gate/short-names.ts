@@ -2,7 +2,8 @@
  * Ids as the gate's state in Redis spells them: 22 characters of base64url for the 16 bytes that a transaction id or a
  * click id is. Every conversion that counts is named in several fields; short names are a sixth less memory.
  */
-const TRANSACTION = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+import { UUID } from '../../src/domain/uuid-v7.ts';
+
 const CLICK = /^[0-9a-f]{32}$/;
 const SHORT = /^[A-Za-z0-9_-]{22}$/;
 
@@ -10,7 +11,7 @@ const shorten = (hex: string): string => Buffer.from(hex, 'hex').toString('base6
 
 /** A UUID shortened; anything else stays as it is. */
 export function shortTransaction(id: string): string {
-  return TRANSACTION.test(id) ? shorten(id.replaceAll('-', '')) : id;
+  return UUID.test(id) ? shorten(id.replaceAll('-', '')) : id;
 }
 
 /** What `shortTransaction` made short, long again. */

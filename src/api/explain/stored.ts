@@ -17,6 +17,7 @@ import { lookupsOf, type ClickAnswer, type StoredClick } from '../../domain/judg
 import { msOfUuidV7 } from '../../domain/uuid-v7.ts';
 import { isVerdictSlug, type VerdictSlug } from '../../domain/verdicts.ts';
 import { ownsRow, tenancyOf, type Principal } from '../../reports/principal.ts';
+import { TIME_SLACK_MS } from '../../../workers/gate/lane-log.ts';
 import { batchOf as batchOfOriginal, findOriginals } from '../../../workers/ingest/originals.ts';
 import { findTransactions } from '../../../workers/ingest/transactions.ts';
 import type { ApiContext } from '../context.ts';
@@ -45,8 +46,6 @@ export const REQUEST_FIELDS = [
   'referer',
   'channel',
 ] as const;
-/** A hit is received within moments of the time in its id. */
-const TIME_SLACK_MS = 60_000;
 /** Calls of one click or order that an answer holds. */
 export const CALLS_MAX = 100;
 

@@ -6,6 +6,7 @@ import type { Advertiser, CatalogueSnapshot, Goal, Offer, PromoCode } from '../c
 import type { ClickIdCodec, OpenedClickId } from '../click-id.ts';
 import type { AcceptedConversion } from '../gate-request.ts';
 import type { Endpoint } from '../hit.ts';
+import { UUID } from '../uuid-v7.ts';
 import { parseId } from '../values.ts';
 import { parameterOf, type Call } from './call.ts';
 
@@ -77,7 +78,6 @@ export interface Case extends ResolveInput {
   readonly affiliateId: number;
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const WITHOUT_CLICK: readonly Endpoint[] = ['promo', 'manual', 'unknown'];
 const NO_CLICK: ClickReference = { from: 'parameter', id: '', opened: undefined };
 
