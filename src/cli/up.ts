@@ -155,17 +155,18 @@ function printReady(config: Config, secrets: Secrets): void {
     config.clickhouseUrl === null
       ? `http://${host}:${config.clickhousePort}`
       : new URL(config.clickhouseUrl).origin;
-  console.log(
+  const lines = [
     `sluice is up: tracking http://${host}:${config.edgePort}  API http://${host}:${config.apiPort}  ClickHouse ${clickhouse} (user analyst, database ${config.clickhouseDatabase})`,
-  );
-  if (secrets.created)
-    console.log(
-      `admin key (shown once, kept in ${join(config.dataDir, 'secrets.json')}): ${secrets.adminKey}`,
-    );
-  console.log(
+    ...(secrets.created
+      ? [
+          `admin key (shown once, kept in ${join(config.dataDir, 'secrets.json')}): ${secrets.adminKey}`,
+        ]
+      : []),
     `console: http://${host}:${config.apiPort}/ (first sign-in: name ${FIRST_LOGIN}, password the admin key)`,
-  );
-  if (!isLoopbackHost(config.host)) console.log('listening beyond loopback: put TLS in front');
+    ...(isLoopbackHost(config.host) ? [] : ['listening beyond loopback: put TLS in front']),
+  ];
+  // At once: who reads the first line of a pipe has the others, too.
+  console.log(lines.join('\n'));
 }
 
 export async function runUp(given: Config, options: { readonly demo: boolean }): Promise<number> {
