@@ -9,6 +9,7 @@ import { createDeviceReader } from '../../src/domain/device.ts';
 import { LANE_COUNT } from '../../src/domain/gate-request.ts';
 import type {
   Chunk,
+  ChunkHeader,
   ChunkKind,
   ClickHit,
   ConversionHit,
@@ -17,7 +18,8 @@ import type {
 } from '../../src/domain/hit.ts';
 import { FULL_IPS } from '../../src/domain/ip-storage.ts';
 import { createHitIds } from '../../src/domain/uuid-v7.ts';
-import { decodeChunkJob, encodeHit } from '../../src/queue/chunk-job.ts';
+import { decodeChunk } from '../../src/queue/chunk-content.ts';
+import { encodeHit } from '../../src/queue/chunk-job.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
 import { encodeFrames } from '../../src/spool/chunk-file.ts';
 import { createLaneLog } from '../../workers/gate/lane-log.ts';
@@ -126,17 +128,16 @@ async function createWay(stack: Stack) {
     return { ...rawOf('/track/goal-by-click-id', query), endpoint: 'goal-by-click-id' };
   }
 
-  function jobOf(kind: ChunkKind, records: readonly string[]): string {
+  function headerOf(kind: ChunkKind): ChunkHeader {
     numbers += 1;
     const openedAtMs = clock();
-    const header = {
+    return {
       chunkId: `${EDGE_NUMBER}-${openedAtMs}-${numbers}-${kind === 'clicks' ? 'c' : 't'}`,
       kind,
       edgeNumber: EDGE_NUMBER,
       openedAtMs,
       catalogueVersion: snapshot.version,
     };
-    return JSON.stringify({ header, hitCount: records.length, records: records.join('\n') });
   }
 
   function createWorker() {
@@ -169,7 +170,7 @@ async function createWay(stack: Stack) {
     };
   }
 
-  return { codec, clickOf, conversionOf, jobOf, worker: createWorker() };
+  return { codec, clickOf, conversionOf, headerOf, worker: createWorker() };
 }
 type Way = Awaited<ReturnType<typeof createWay>>;
 
@@ -181,9 +182,12 @@ async function carry(
   hits: readonly Hit[],
 ): Promise<Chunk> {
   const records = await meter.step('edge: the record', () => hits.map(encodeHit));
-  await meter.step('edge: its frame in the spool file', () => encodeFrames(records));
-  const job = await meter.step('edge: the job', () => way.jobOf(kind, records));
-  return meter.step('worker: read the job', () => decodeChunkJob(JSON.parse(job)));
+  const header = way.headerOf(kind);
+  const content = await meter.step('edge: its frame in the spool file', () =>
+    encodeFrames([JSON.stringify(header), ...records]),
+  );
+  const job = { header, hitCount: records.length };
+  return meter.step('worker: read the chunk', () => decodeChunk(job, content));
 }
 
 async function clickSteps(way: Way, meter: Meter, size: number): Promise<void> {

@@ -189,9 +189,10 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     clock,
     bytesFree,
     outstanding: () => confirmer.outstanding,
-    onClosed: ({ header, hitCount, records, bytes }) => {
+    openContent: producer.openContent,
+    onClosed: ({ header, hitCount, bytes, content }) => {
       const file = join(own.dir, `${header.chunkId}.ready`);
-      confirmer.add(file, header, hitCount, bytes, { header, hitCount, records });
+      confirmer.add(file, header, hitCount, bytes, content);
     },
     onSyncFailure: options.onFatal,
   });

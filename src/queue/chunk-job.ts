@@ -1,6 +1,7 @@
 /**
- * The job contract: one job carries one whole chunk. Records are one line a hit, tab separated and escaped: cheap to
- * make, cheap to carry inside JSON, and the same lines that the chunk file frames. Both producer and consumer use this.
+ * The job contract: one job a chunk, and its records: one line a hit, tab separated and escaped, which is cheap to make
+ * and to read. The job carries the header; the records are in the content of the chunk's file, which goes to the worker
+ * beside it (chunk-content.ts). Both producer and consumer use this.
  */
 import { AppError } from '../domain/app-error.ts';
 import {
@@ -8,7 +9,6 @@ import {
   CHUNK_KINDS,
   ENDPOINTS,
   type BatchOrigin,
-  type Chunk,
   type ChunkHeader,
   type ChunkKind,
   type ClickHit,
@@ -21,7 +21,6 @@ import {
 export interface ChunkJob {
   readonly header: ChunkHeader;
   readonly hitCount: number;
-  readonly records: string;
 }
 
 /** Clicks go first: they have a queue of their own. So have batches, which must not stand before live calls. */
@@ -73,7 +72,7 @@ const COMMON_FIELDS = 14;
 const CLICK_FIELDS = 20;
 const BATCH_FIELDS = 16;
 
-function unreadable(reason: string): never {
+export function unreadable(reason: string): never {
   throw new AppError('CHUNK_UNREADABLE', reason);
 }
 
@@ -178,16 +177,4 @@ export function parseHeader(value: unknown): ChunkHeader {
   }
   const header = { chunkId, kind: knownKind, edgeNumber, openedAtMs, catalogueVersion };
   return batch === undefined ? header : { ...header, batch: parseBatch(chunkId, batch) };
-}
-
-/** Decodes a job's data; throws CHUNK_UNREADABLE. The edge still has the file: an unreadable job loses nothing. */
-export function decodeChunkJob(data: unknown): Chunk {
-  if (typeof data !== 'object' || data === null) unreadable('a job without data');
-  const { header, hitCount, records } = data as Record<string, unknown>;
-  const parsed = parseHeader(header);
-  if (typeof records !== 'string') unreadable(`job ${parsed.chunkId} has no records`);
-  const hits = records === '' ? [] : records.split('\n').map(decodeHit);
-  if (hits.length !== hitCount)
-    unreadable(`job ${parsed.chunkId} has ${hits.length} of ${String(hitCount)} hits`);
-  return { header: parsed, hits };
 }

@@ -1,17 +1,20 @@
 /** Puts chunks into BullMQ. Never waits for Redis to come back: a failure is the caller's to repeat, the spool has the chunk. */
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import type { ChunkKind } from '../domain/hit.ts';
+import type { ChunkHeader, ChunkKind } from '../domain/hit.ts';
 import { QUEUE_NAMES, queueNameOf, type ChunkJob, type QueueName } from './chunk-job.ts';
+import { createChunkContent, type ChunkContent } from './chunk-content.ts';
 
 export interface ChunkProducer {
-  /** Adds the job unless one with the chunk's id is live. Rejects when Redis does not take it. */
-  enqueue(job: ChunkJob): Promise<void>;
+  /** Where the content of a chunk goes that is still open. */
+  openContent(header: ChunkHeader): ChunkContent;
+  /** Sends the rest of the content and adds the job, unless one with the chunk's id is live. Rejects when Redis does not take them. */
+  enqueue(job: ChunkJob, content: ChunkContent): Promise<void>;
   /**
    * Adds the job of a chunk that is not live. A Redis that came back with a torn log may hold a job that is in no list:
    * nobody would ever run it, and BullMQ would ignore an add while it is there, so it is removed first.
    */
-  requeue(job: ChunkJob): Promise<void>;
+  requeue(job: ChunkJob, content: Buffer): Promise<void>;
   /** True while a job of the chunk waits, runs or is delayed. Rejects when Redis does not answer. */
   isLive(kind: ChunkKind, chunkId: string): Promise<boolean>;
   close(): Promise<void>;
@@ -47,14 +50,23 @@ export function createChunkProducer(redis: Redis, prefix: string, only?: QueueNa
     if (queue === undefined) throw new Error(`no queue for ${kind}`);
     return queue;
   };
+  const openContent = ({ chunkId }: ChunkHeader): ChunkContent =>
+    createChunkContent(redis, prefix, chunkId);
+
+  async function enqueue(job: ChunkJob, content: ChunkContent): Promise<void> {
+    const { chunkId, kind } = job.header;
+    // One connection keeps the order: the job's content is there before the job is.
+    await Promise.all([content.end(), queueOf(kind).add('chunk', job, { jobId: chunkId })]);
+  }
+
   return {
-    async enqueue(job) {
-      await queueOf(job.header.kind).add('chunk', job, { jobId: job.header.chunkId });
-    },
-    async requeue(job) {
-      const queue = queueOf(job.header.kind);
-      await queue.remove(job.header.chunkId);
-      await queue.add('chunk', job, { jobId: job.header.chunkId });
+    openContent,
+    enqueue,
+    async requeue(job, bytes) {
+      await queueOf(job.header.kind).remove(job.header.chunkId);
+      const content = openContent(job.header);
+      content.add(bytes);
+      await enqueue(job, content);
     },
     async isLive(kind, chunkId) {
       // The state alone: fetching the job would move its whole payload.

@@ -8,28 +8,29 @@ import type { ChunkHeader } from '../domain/hit.ts';
 import { parseHeader } from '../queue/chunk-job.ts';
 
 const MAGIC = Buffer.from([0xd5, 0x53, 0x4c, 0x1e]);
+const MAGIC_NUMBER = MAGIC.readUInt32BE(0);
 const FRAME_BYTES = 12;
 /** Larger than any record the edge makes: a length beyond it is damage. */
 const PAYLOAD_BYTES_MAX = 1024 * 1024;
 
+/** A UTF-16 unit takes at most so many bytes of UTF-8. */
+const BYTES_A_UNIT_MAX = 3;
+
 /** Frames payloads one after the other. */
 export function encodeFrames(payloads: readonly string[]): Buffer {
-  const lengths = payloads.map((payload) => Buffer.byteLength(payload));
-  const total = lengths.reduce((sum, length) => sum + length + FRAME_BYTES, 0);
-  const buffer = Buffer.allocUnsafe(total);
+  let bytesMax = 0;
+  for (const payload of payloads) bytesMax += FRAME_BYTES + payload.length * BYTES_A_UNIT_MAX;
+  const buffer = Buffer.allocUnsafe(bytesMax);
   let at = 0;
-  for (const [index, payload] of payloads.entries()) {
-    const length = lengths[index] ?? 0;
-    MAGIC.copy(buffer, at);
-    buffer.writeUInt32LE(length, at + 4);
-    buffer.write(payload, at + FRAME_BYTES, 'utf8');
-    buffer.writeUInt32LE(
-      crc32(buffer.subarray(at + FRAME_BYTES, at + FRAME_BYTES + length)),
-      at + 8,
-    );
-    at += FRAME_BYTES + length;
+  for (const payload of payloads) {
+    const from = at + FRAME_BYTES;
+    const end = from + buffer.write(payload, from);
+    buffer.writeUInt32BE(MAGIC_NUMBER, at);
+    buffer.writeUInt32LE(end - from, at + 4);
+    buffer.writeUInt32LE(crc32(buffer.subarray(from, end)), at + 8);
+    at = end;
   }
-  return buffer;
+  return buffer.subarray(0, at);
 }
 
 export interface DecodedChunkFile {

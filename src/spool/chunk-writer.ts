@@ -18,6 +18,7 @@ import {
 import { join } from 'node:path';
 import { AppError, messageOf } from '../domain/app-error.ts';
 import type { ChunkHeader, ChunkKind } from '../domain/hit.ts';
+import type { ChunkContent } from '../queue/chunk-content.ts';
 import { encodeFrames } from './chunk-file.ts';
 
 /**
@@ -41,8 +42,9 @@ const CHUNK_AGE_BACKLOG_MS = 2_000;
 export interface ClosedChunk {
   readonly header: ChunkHeader;
   readonly hitCount: number;
-  readonly records: string;
   readonly bytes: number;
+  /** What `openContent` gave; it has all bytes of the file. */
+  readonly content: ChunkContent | undefined;
 }
 
 export interface ChunkWriterOptions {
@@ -54,6 +56,8 @@ export interface ChunkWriterOptions {
   readonly bytesFree: () => number;
   /** Closed chunks that ClickHouse does not have yet. */
   readonly outstanding: () => number;
+  /** Takes the file's bytes as they are written. Without it the chunk is queued from its file. */
+  readonly openContent?: (header: ChunkHeader) => ChunkContent;
   readonly onClosed: (chunk: ClosedChunk) => void;
   /** A failed fsync: what the kernel holds is unknown, so the process must end. */
   readonly onSyncFailure: (error: Error) => void;
@@ -65,8 +69,9 @@ interface OpenChunk {
   readonly header: ChunkHeader;
   readonly file: string;
   readonly fd: number;
-  readonly records: string[];
+  readonly content: ChunkContent | undefined;
   bytes: number;
+  hitCount: number;
 }
 
 export interface RecordsOrigin {
@@ -128,7 +133,6 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
     } catch (error) {
       throw new AppError('SPOOL_FULL', `the spool can't be written: ${messageOf(error)}`, error);
     }
-    const chunk: OpenChunk = { header, file, fd, records: [], bytes: 0 };
     const head = encodeFrames([JSON.stringify(header)]);
     try {
       write(fd, head, 0);
@@ -139,7 +143,9 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
       rmSync(file, { force: true });
       throw error;
     }
-    chunk.bytes = head.length;
+    const content = options.openContent?.(header);
+    content?.add(head);
+    const chunk: OpenChunk = { header, file, fd, content, bytes: head.length, hitCount: 0 };
     open.set(kind, chunk);
     return chunk;
   }
@@ -148,18 +154,12 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
     open.delete(chunk.header.kind);
     closeSync(chunk.fd);
     renameSync(chunk.file, chunk.file.replace(/\.open$/, '.ready'));
-    if (chunk.records.length === 0) return;
-    options.onClosed({
-      header: chunk.header,
-      hitCount: chunk.records.length,
-      records: chunk.records.join('\n'),
-      bytes: chunk.bytes,
-    });
+    if (chunk.hitCount > 0) options.onClosed(chunk);
   }
 
   function isDue(chunk: OpenChunk): boolean {
-    if (chunk.records.length >= CHUNK_HITS_MAX || chunk.bytes >= CHUNK_BYTES_MAX) return true;
-    const ageMaxMs = chunk.records.length < BUSY_HITS ? CHUNK_AGE_MAX_MS : CHUNK_AGE_BUSY_MS;
+    if (chunk.hitCount >= CHUNK_HITS_MAX || chunk.bytes >= CHUNK_BYTES_MAX) return true;
+    const ageMaxMs = chunk.hitCount < BUSY_HITS ? CHUNK_AGE_MAX_MS : CHUNK_AGE_BUSY_MS;
     const crowd = Math.max(1, options.outstanding() / CHUNKS_ON_THEIR_WAY);
     const ageMs = options.clock() - chunk.header.openedAtMs;
     return ageMs >= Math.min(CHUNK_AGE_BACKLOG_MS, ageMaxMs * crowd);
@@ -197,7 +197,8 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
       write(fd, data, chunk.bytes);
       if (options.sync === 'disk') syncOrEnd(() => syncFile(fd));
       chunk.bytes += data.length;
-      chunk.records.push(...records);
+      chunk.hitCount += records.length;
+      chunk.content?.add(data);
     },
     closeDue(all = false) {
       for (const chunk of open.values()) if (all || isDue(chunk)) close(chunk);

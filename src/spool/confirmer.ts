@@ -10,8 +10,9 @@ import type { ClickHouse } from '../../clickhouse/client.ts';
 import { messageOf } from '../domain/app-error.ts';
 import type { Reach } from '../domain/crash-points.ts';
 import { CHUNK_KINDS, type ChunkHeader, type ChunkKind } from '../domain/hit.ts';
-import type { ChunkJob } from '../queue/chunk-job.ts';
+import type { ChunkContent } from '../queue/chunk-content.ts';
 import type { ChunkProducer } from '../queue/chunk-producer.ts';
+import { encodeFrames } from './chunk-file.ts';
 import { readChunk, type Recovery } from './recover.ts';
 
 const ROUND_MS = 200;
@@ -37,8 +38,14 @@ interface Outstanding {
 }
 
 export interface Confirmer {
-  /** Takes over a closed chunk; `job` is its payload when it is still in memory. */
-  add(file: string, header: ChunkHeader, hitCount: number, bytes: number, job?: ChunkJob): void;
+  /** Takes over a closed chunk; with `content` when that is on its way to Redis already. */
+  add(
+    file: string,
+    header: ChunkHeader,
+    hitCount: number,
+    bytes: number,
+    content?: ChunkContent,
+  ): void;
   readonly outstanding: number;
   readonly outstandingBytes: number;
   /** The last question to ClickHouse was answered. */
@@ -82,13 +89,11 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
   }
 
   /** Whether Redis took the job. */
-  async function enqueue(
-    chunk: Outstanding,
-    job: ChunkJob,
-    how: 'enqueue' | 'requeue' = 'enqueue',
-  ): Promise<boolean> {
+  async function enqueue(chunk: Outstanding, content: ChunkContent | Buffer): Promise<boolean> {
+    const { header, hitCount } = chunk;
     try {
-      await deps.producer[how](job);
+      if (Buffer.isBuffer(content)) await deps.producer.requeue({ header, hitCount }, content);
+      else await deps.producer.enqueue({ header, hitCount }, content);
       deps.reach?.('enqueued');
       chunk.queued = true;
     } catch (error) {
@@ -163,13 +168,10 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
         continue;
       }
       chunk.hitCount = read.records.length;
-      const job = {
-        header: chunk.header,
-        hitCount: read.records.length,
-        records: read.records.join('\n'),
-      };
+      // Of a file with damage only what is intact.
+      const content = encodeFrames([JSON.stringify(chunk.header), ...read.records]);
       // Reading files holds up answers: while Redis takes nothing, one a round is enough to know when it does again.
-      if (!(await enqueue(chunk, job, 'requeue'))) return false;
+      if (!(await enqueue(chunk, content))) return false;
     }
     return true;
   }
@@ -207,7 +209,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
   timer.unref();
 
   return {
-    add(file, header, hitCount, size, job) {
+    add(file, header, hitCount, size, content) {
       const chunk: Outstanding = {
         header,
         file,
@@ -218,11 +220,11 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
       };
       chunks.set(header.chunkId, chunk);
       bytes += size;
-      if (job !== undefined) {
+      if (content !== undefined) {
         // Claimed before the answer is there, so that a round in between does not queue it as well.
         chunk.queued = true;
         chunk.checkedAtMs = deps.clock();
-        void enqueue(chunk, job);
+        void enqueue(chunk, content);
       }
     },
     get outstanding() {

@@ -17,7 +17,6 @@ const JOB: ChunkJob = {
     catalogueVersion: 1,
   },
   hitCount: 0,
-  records: '',
 };
 
 beforeAll(async () => {
@@ -30,8 +29,8 @@ afterAll(async () => {
 });
 
 it('queues a chunk once, however often it is added', async () => {
-  await producer.enqueue(JOB);
-  await producer.enqueue(JOB);
+  await producer.enqueue(JOB, producer.openContent(JOB.header));
+  await producer.enqueue(JOB, producer.openContent(JOB.header));
   expect(await producer.isLive('conversions', CHUNK_ID)).toBe(true);
   expect(await server.redis.llen(`${PREFIX}:conversions:wait`)).toBe(1);
 });
@@ -40,7 +39,7 @@ it('queues a chunk again whose job a torn log left in no list', async () => {
   await server.redis.del(`${PREFIX}:conversions:wait`);
   expect(await server.redis.exists(`${PREFIX}:conversions:${CHUNK_ID}`)).toBe(1);
   expect(await producer.isLive('conversions', CHUNK_ID)).toBe(false);
-  await producer.requeue(JOB);
+  await producer.requeue(JOB, Buffer.from('whole'));
   expect(await producer.isLive('conversions', CHUNK_ID)).toBe(true);
   expect(await server.redis.lrange(`${PREFIX}:conversions:wait`, 0, -1)).toEqual([CHUNK_ID]);
 });

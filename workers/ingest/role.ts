@@ -17,7 +17,8 @@ import { LANE_COUNT } from '../../src/domain/gate-request.ts';
 import type { Chunk } from '../../src/domain/hit.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
 import type { IpStorage } from '../../src/domain/ip-storage.ts';
-import { decodeChunkJob, QUEUE_NAMES, type QueueName } from '../../src/queue/chunk-job.ts';
+import { decodeChunk, dropContent, readContent } from '../../src/queue/chunk-content.ts';
+import { QUEUE_NAMES, type QueueName } from '../../src/queue/chunk-job.ts';
 import { connectRedis } from '../../src/redis/connect.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
 import { createLaneLog } from '../gate/lane-log.ts';
@@ -140,9 +141,15 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
 
   async function process(job: Job, token?: string): Promise<void> {
     let outcome: 'stored' | 'wait';
+    const chunkId = job.id ?? '';
     if (job.queueName === ('batches' satisfies QueueName)) await liveFirst.turn();
     try {
-      outcome = await ingest(decodeChunkJob(job.data));
+      const content = await readContent(redis, keys.queuePrefix, chunkId);
+      if (content === undefined) {
+        logger.info({ job: job.id }, 'a job without its content: done by another, or queued again');
+        return;
+      }
+      outcome = await ingest(decodeChunk(job.data, content));
     } catch (error) {
       if (error instanceof AppError && error.code === 'CHUNK_UNREADABLE') {
         // The edge has the file and will queue it again; this copy of it is of no use.
@@ -158,6 +165,8 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
       return putBack(job, token, WAIT_MS);
     }
     counters.chunks += 1;
+    // What a Redis that fails now keeps of it goes by itself.
+    await dropContent(redis, keys.queuePrefix, chunkId).catch(() => undefined);
   }
 
   const liveFirst = createLiveFirst(redis, keys.queuePrefix);

@@ -1,0 +1,88 @@
+/**
+ * A chunk's hits on their way to a worker: the bytes of its file under a key of their own beside the job. Inside of the
+ * job they would pass through JSON and BullMQ's scripts, which cost the edge more than all the rest of queueing (ADR 0015).
+ */
+import type { Redis } from 'ioredis';
+import type { Chunk } from '../domain/hit.ts';
+import { decodeChunkFile } from '../spool/chunk-file.ts';
+import { decodeHit, parseHeader, unreadable } from './chunk-job.ts';
+
+/**
+ * Content that no job refers to goes by itself. A job whose content has gone ends without a row, and the edge, which has
+ * the file, queues the chunk again.
+ */
+const EXPIRY_S = 24 * 60 * 60;
+
+const NOTHING = Buffer.alloc(0);
+
+/** `prefix` is that of the queues. */
+function contentKey(prefix: string, chunkId: string): string {
+  return `${prefix}:content:${chunkId}`;
+}
+
+/** So much is gathered for one command. Larger ones cost more a byte, and hold the event loop. */
+const PIECE_BYTES = 64 * 1024;
+
+/** The content of a chunk on its way to Redis, piece by piece while the chunk is open: closing one must hold up no answer. */
+export interface ChunkContent {
+  /** The bytes must not change any more. */
+  add(bytes: Buffer): void;
+  /** Sends the rest. Rejects when Redis did not take all: then the chunk is to be queued from its file. Commands of the same connection come after. */
+  end(): Promise<void>;
+}
+
+export function createChunkContent(redis: Redis, prefix: string, chunkId: string): ChunkContent {
+  const key = contentKey(prefix, chunkId);
+  let pieces: Buffer[] = [];
+  let bytes = 0;
+  let sent: Promise<unknown> | undefined;
+
+  function send(): void {
+    const [first = NOTHING, ...others] = pieces;
+    const piece = others.length === 0 ? first : Buffer.concat(pieces);
+    pieces = [];
+    bytes = 0;
+    sent =
+      sent === undefined
+        ? redis.set(key, piece, 'EX', EXPIRY_S)
+        : Promise.all([sent, redis.append(key, piece)]);
+    // It is `end` that tells.
+    sent.catch(() => undefined);
+  }
+
+  return {
+    add(more) {
+      pieces.push(more);
+      bytes += more.length;
+      if (bytes >= PIECE_BYTES) send();
+    },
+    async end() {
+      if (bytes > 0 || sent === undefined) send();
+      await sent;
+    },
+  };
+}
+
+/** Undefined: Redis has lost it, or another worker was done with the chunk. */
+export async function readContent(
+  redis: Redis,
+  prefix: string,
+  chunkId: string,
+): Promise<Buffer | undefined> {
+  return (await redis.getBuffer(contentKey(prefix, chunkId))) ?? undefined;
+}
+
+export async function dropContent(redis: Redis, prefix: string, chunkId: string): Promise<void> {
+  await redis.del(contentKey(prefix, chunkId));
+}
+
+/** The chunk of a job and its content; throws CHUNK_UNREADABLE. The edge still has the file: what can't be read loses nothing. */
+export function decodeChunk(job: unknown, content: Buffer): Chunk {
+  if (typeof job !== 'object' || job === null) unreadable('a job without data');
+  const { header, hitCount } = job as Record<string, unknown>;
+  const parsed = parseHeader(header);
+  const hits = decodeChunkFile(content).records.map(decodeHit);
+  if (hits.length !== hitCount)
+    unreadable(`job ${parsed.chunkId} has ${hits.length} of ${String(hitCount)} hits`);
+  return { header: parsed, hits };
+}
