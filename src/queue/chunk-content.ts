@@ -5,6 +5,7 @@
 import type { Redis } from 'ioredis';
 import type { Chunk } from '../domain/hit.ts';
 import { decodeChunkFile } from '../spool/chunk-file.ts';
+import { chunkContentKey } from '../redis/keys.ts';
 import { decodeHit, parseHeader, unreadable } from './chunk-job.ts';
 
 /**
@@ -14,11 +15,6 @@ import { decodeHit, parseHeader, unreadable } from './chunk-job.ts';
 const EXPIRY_S = 24 * 60 * 60;
 
 const NOTHING = Buffer.alloc(0);
-
-/** `prefix` is that of the queues. */
-function contentKey(prefix: string, chunkId: string): string {
-  return `${prefix}:content:${chunkId}`;
-}
 
 /** So much is gathered for one command. Larger ones cost more a byte, and hold the event loop. */
 const PIECE_BYTES = 64 * 1024;
@@ -32,7 +28,7 @@ export interface ChunkContent {
 }
 
 export function createChunkContent(redis: Redis, prefix: string, chunkId: string): ChunkContent {
-  const key = contentKey(prefix, chunkId);
+  const key = chunkContentKey(prefix, chunkId);
   let pieces: Buffer[] = [];
   let bytes = 0;
   let sent: Promise<unknown> | undefined;
@@ -69,11 +65,11 @@ export async function readContent(
   prefix: string,
   chunkId: string,
 ): Promise<Buffer | undefined> {
-  return (await redis.getBuffer(contentKey(prefix, chunkId))) ?? undefined;
+  return (await redis.getBuffer(chunkContentKey(prefix, chunkId))) ?? undefined;
 }
 
 export async function dropContent(redis: Redis, prefix: string, chunkId: string): Promise<void> {
-  await redis.del(contentKey(prefix, chunkId));
+  await redis.del(chunkContentKey(prefix, chunkId));
 }
 
 /** The chunk of a job and its content; throws CHUNK_UNREADABLE. The edge still has the file: what can't be read loses nothing. */

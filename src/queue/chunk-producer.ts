@@ -7,7 +7,7 @@ import { createChunkContent, type ChunkContent } from './chunk-content.ts';
 
 export interface ChunkProducer {
   /** Where the content of a chunk goes that is still open. */
-  openContent(header: ChunkHeader): ChunkContent;
+  readonly openContent: (header: ChunkHeader) => ChunkContent;
   /** Sends the rest of the content and adds the job, unless one with the chunk's id is live. Rejects when Redis does not take them. */
   enqueue(job: ChunkJob, content: ChunkContent): Promise<void>;
   /**

@@ -1,7 +1,7 @@
 /** The SQL of the lists: clicks, invalid clicks, transactions, invalid traffic, postbacks, affiliate postbacks. */
 import { buildConditions } from './conditions.ts';
 import { REPORTS, type ColumnType, type Report } from './definitions.ts';
-import { paginate, parseSort, sortKeyOf, whereOf } from './page.ts';
+import { paginate, parseSort, sortKeyOf, timeKeyOf, whereOf } from './page.ts';
 import {
   parseLimit,
   parsePeriod,
@@ -53,7 +53,9 @@ export function buildList(
   const conditions = buildConditions({ parameters, principal, period, columns, time });
   const sort = parseSort(parameters, names, `-${time}`);
   const page = paginate(conditions, parameters, name, sort, [
-    sortKeyOf(sort.column, columns.get(sort.column) ?? 'String'),
+    sort.column === time
+      ? timeKeyOf(time)
+      : sortKeyOf(sort.column, columns.get(sort.column) ?? 'String'),
     sortKeyOf(id, 'String'),
   ]);
   const selected = whole ? names.join(', ') : `${names.join(', ')}, ${page.selected}`;

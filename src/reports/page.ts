@@ -10,6 +10,10 @@ import { refuse, single, type ReportParameters } from './parameters.ts';
 export interface SortKey {
   readonly expression: string;
   readonly type: ColumnType;
+  /** The expression's value as a cursor holds it. */
+  readonly inCursor: string;
+  /** The value again, of a query parameter. */
+  readonly ofCursor: (parameter: string) => string;
 }
 
 export interface Page {
@@ -22,16 +26,37 @@ export interface Page {
 
 export const PAGE_COLUMN = /^page_key_\d+$/;
 
+function comparableOf(column: string, type: ColumnType): string {
+  switch (type) {
+    case 'Decimal':
+      return `ifNull(toDecimal64(${column}, 4), toDecimal64(-1, 4))`;
+    case 'DateTime':
+      return `ifNull(toUnixTimestamp64Milli(${column}), 0)`;
+    case 'Total':
+      return `toDecimal128(${column}, 4)`;
+    // An enum would sort by its numbers, and be compared with a text as one.
+    case 'Enum':
+      return `toString(${column})`;
+    default:
+      return column;
+  }
+}
+
 /** Comparable and never NULL: NULL money sorts below 0, a NULL time as the earliest. */
 export function sortKeyOf(column: string, type: ColumnType): SortKey {
-  if (type === 'Decimal')
-    return { expression: `ifNull(toDecimal64(${column}, 4), toDecimal64(-1, 4))`, type };
-  if (type === 'DateTime')
-    return { expression: `ifNull(toUnixTimestamp64Milli(${column}), 0)`, type };
-  if (type === 'Total') return { expression: `toDecimal128(${column}, 4)`, type };
-  // An enum would sort by its numbers, and be compared with a text as one.
-  if (type === 'Enum') return { expression: `toString(${column})`, type };
-  return { expression: column, type };
+  const expression = comparableOf(column, type);
+  const ofCursor = (parameter: string): string => `{${parameter}:${SQL_TYPES[type] ?? type}}`;
+  return { expression, type, inCursor: expression, ofCursor };
+}
+
+/** For a time that is never NULL: by the bare column, whose index then finds the newest rows (50 million clicks: half the time). */
+export function timeKeyOf(column: string): SortKey {
+  return {
+    expression: column,
+    type: 'DateTime',
+    inCursor: `toUnixTimestamp64Milli(${column})`,
+    ofCursor: (parameter) => `fromUnixTimestamp64Milli({${parameter}:Int64}, 'UTC')`,
+  };
 }
 
 const SQL_TYPES: Readonly<Partial<Record<ColumnType, string>>> = {
@@ -89,16 +114,14 @@ export function paginate(
   if (cursor !== undefined) {
     const values = parseCursor(cursor, fingerprint, keys);
     const left = keys.map(({ expression }) => expression).join(', ');
-    const right = keys.map(({ type }, at) => `{c_${at}:${SQL_TYPES[type] ?? type}}`).join(', ');
+    const right = keys.map(({ ofCursor }, at) => ofCursor(`c_${at}`)).join(', ');
     conditions.sql.push(`tuple(${left}) ${sort.descending ? '<' : '>'} tuple(${right})`);
     for (const [at, value] of values.entries()) conditions.parameters[`c_${at}`] = value;
   }
   const direction = sort.descending ? 'DESC' : 'ASC';
   return {
     // As text: a decimal or a large number would lose digits on its way through JSON.
-    selected: keys
-      .map(({ expression }, at) => `toString(${expression}) AS page_key_${at}`)
-      .join(', '),
+    selected: keys.map(({ inCursor }, at) => `toString(${inCursor}) AS page_key_${at}`).join(', '),
     order: keys.map(({ expression }) => `${expression} ${direction}`).join(', '),
     cursorAfter: (row) =>
       Buffer.from(

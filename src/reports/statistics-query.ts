@@ -18,10 +18,10 @@ import {
 import { hiddenColumnsOf, type Principal } from './principal.ts';
 
 const OWN_PARAMETERS: ReadonlySet<string> = new Set(['breakdown']);
-const SHARED =
-  'hit_time, offer_id, affiliate_id, advertiser_id, country, device, verdict, sub_id1, sub_id2, sub_id3, sub_id4, sub_id5';
-const NO_MONEY = `'' AS conv_status, toNullable(toDecimal64(0, 4)) AS payout, toNullable(toDecimal64(0, 4)) AS revenue`;
-const NO_GOAL = `toUInt32(0) AS goal_id, '' AS promo_code, '' AS currency`;
+/** What breakdowns and filters ask of a click; it has no goal and no money. */
+const OF_CLICKS = `hit_time, offer_id, affiliate_id, advertiser_id, country, device, verdict, verdict_code,
+  sub_id1, sub_id2, sub_id3, sub_id4, sub_id5, toUInt32(0) AS goal_id, '' AS promo_code, '' AS currency`;
+const STATUSES = ['approved', 'pending', 'rejected'] as const;
 
 function parseBreakdown(parameters: ReportParameters): string[] {
   const names = (single(parameters, 'breakdown') ?? 'day').split(',').map((name) => name.trim());
@@ -33,16 +33,25 @@ function parseBreakdown(parameters: ReportParameters): string[] {
   return names;
 }
 
-function rowsOf(where: string, principal: Principal): string {
+/** Counts and money by the breakdown, each kind of row counted by itself: what one lacks then costs nothing a row. */
+function countedOf(groups: string, names: string, where: string, principal: Principal): string {
+  const zero = (name: string): string => `toUInt64(0) AS ${name}`;
+  const noConversions = ['conversions', ...STATUSES].map(zero).join(', ');
+  const noMoney = `toDecimal128(0, 4) AS paid, toDecimal128(0, 4) AS earned`;
+  const byStatus = STATUSES.map((name) => `countIf(conv_status = '${name}') AS ${name}`).join(', ');
   const parts = [
-    `SELECT 'click' AS kind, ${SHARED}, ${NO_GOAL}, ${NO_MONEY} FROM clicks ${where}`,
-    `SELECT 'invalid_click' AS kind, ${SHARED}, ${NO_GOAL}, ${NO_MONEY} FROM invalid_clicks ${where}`,
-    `SELECT 'conversion' AS kind, ${SHARED}, goal_id, promo_code, currency, conv_status, payout, revenue FROM transactions ${where}`,
+    `SELECT ${groups}, countIf(verdict_code = 0) AS clicks, countIf(verdict_code != 0) AS invalid_clicks,
+      ${noConversions}, ${zero('invalid_traffic')}, ${noMoney}
+     FROM (SELECT ${OF_CLICKS} FROM click_log ${where}) GROUP BY ${names}`,
+    `SELECT ${groups}, ${zero('clicks')}, ${zero('invalid_clicks')}, count() AS conversions, ${byStatus},
+      ${zero('invalid_traffic')}, sum(ifNull(payout, 0)) AS paid, sum(ifNull(revenue, 0)) AS earned
+     FROM transactions ${where} GROUP BY ${names}`,
   ];
   // Calls that became nothing are between the network and its advertiser.
   if (principal.role !== 'affiliate')
     parts.push(
-      `SELECT 'invalid' AS kind, ${SHARED}, goal_id, promo_code, currency, ${NO_MONEY} FROM invalid_traffic ${where}`,
+      `SELECT ${groups}, ${zero('clicks')}, ${zero('invalid_clicks')}, ${noConversions}, count() AS invalid_traffic, ${noMoney}
+       FROM invalid_traffic ${where} GROUP BY ${names}`,
     );
   return parts.join(' UNION ALL ');
 }
@@ -80,17 +89,21 @@ export function buildStatistics(
     sortKeyOf(sort.column, columns.get(sort.column) ?? 'String'),
     ...groups.map(({ name, type }) => sortKeyOf(name, type)),
   ]);
-  const status = (name: string): string =>
-    `countIf(kind = 'conversion' AND conv_status = '${name}') AS ${name}`;
+  const keys = names.join(', ');
+  const counted = countedOf(
+    groups.map(({ name, sql }) => `${sql} AS ${name}`).join(', '),
+    keys,
+    whereOf(conditions),
+    principal,
+  );
+  const sums = ['clicks', 'invalid_clicks', 'conversions', ...STATUSES, 'invalid_traffic']
+    .map((name) => `sum(counted.${name}) AS ${name}`)
+    .join(', ');
   return {
     sql: `SELECT ${selected}${whole ? '' : `, ${page.selected}`} FROM (
-      SELECT ${groups.map(({ name, sql }) => `${sql} AS ${name}`).join(', ')},
-        countIf(kind = 'click') AS clicks, countIf(kind = 'invalid_click') AS invalid_clicks,
-        countIf(kind = 'conversion') AS conversions, ${status('approved')}, ${status('pending')}, ${status('rejected')},
-        countIf(kind = 'invalid') AS invalid_traffic,
-        sum(ifNull(source.payout, 0)) AS payout, sum(ifNull(source.revenue, 0)) AS revenue, revenue - payout AS profit,
-        if(clicks = 0, 0, round(conversions / clicks, 6)) AS cr
-      FROM (${rowsOf(whereOf(conditions), principal)}) AS source GROUP BY ${names.join(', ')})
+      SELECT ${keys}, ${sums}, sum(paid) AS payout, sum(earned) AS revenue, revenue - payout AS profit,
+      if(clicks = 0, 0, round(conversions / clicks, 6)) AS cr
+      FROM (${counted}) AS counted GROUP BY ${keys})
       ${whereOf(after)} ORDER BY ${page.order} ${whole ? '' : `LIMIT ${limit + 1}`}`,
     parameters: after.parameters,
     columns,

@@ -143,6 +143,21 @@ it('parks hits while Redis is out of memory, and rejects none for it', async () 
   await untilCaughtUp(60_000);
 });
 
+it('queues a chunk again whose content Redis has lost, or only half of', async () => {
+  const { redisClient, workers } = cluster;
+  for (const worker of workers) worker.pause();
+  await calm(2_000);
+  const contents = await redisClient.keys('*:content:*');
+  expect(contents.length).toBeGreaterThan(1);
+  for (const [index, key] of contents.entries()) {
+    const bytes = await redisClient.getBuffer(key);
+    if (index % 2 === 0 || bytes === null) await redisClient.del(key);
+    else await redisClient.set(key, bytes.subarray(0, bytes.length / 2), 'KEEPTTL');
+  }
+  for (const worker of workers) worker.resume();
+  await untilCaughtUp(60_000);
+});
+
 it('lets a worker sleep through a FLUSHALL and its own replacement', async () => {
   await calm(1_000);
   const [sleeper] = cluster.workers;

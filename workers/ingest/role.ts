@@ -2,7 +2,7 @@
  * The worker as a process: consumes both queues, a job being a whole chunk, and does the periodic work. A dependency's
  * failure puts the chunk back, never fails it: the job ends only after ClickHouse holds the chunk.
  */
-import { DelayedError, Worker, type Job } from 'bullmq';
+import { DelayedError, UnrecoverableError, Worker, type Job } from 'bullmq';
 import type { Logger } from 'pino';
 import { createClickHouse, type ClickHouseSettings } from '../../clickhouse/client.ts';
 import type { Retention } from '../../clickhouse/retention.ts';
@@ -152,9 +152,9 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
       outcome = await ingest(decodeChunk(job.data, content));
     } catch (error) {
       if (error instanceof AppError && error.code === 'CHUNK_UNREADABLE') {
-        // The edge has the file and will queue it again; this copy of it is of no use.
+        // The edge has the file and queues it again once this copy of it is gone: trying that again would bring nothing.
         logger.error({ job: job.id, error: error.message }, 'a job could not be read');
-        throw error;
+        throw new UnrecoverableError(error.message);
       }
       counters.retries += 1;
       logger.warn({ job: job.id, error: messageOf(error) }, 'a chunk was put back');

@@ -288,14 +288,17 @@ export async function explain(
     parameters: { tenant: tenancy?.id ?? 0 },
   };
   const { clickhouse } = context;
-  const codec = createClickIdCodec((await context.store.current()).state.click_id_keys);
-  const [rows, clicks] = await Promise.all([
+  const current = context.store
+    .current()
+    .then(({ state }) => createClickIdCodec(state.click_id_keys));
+  const [codec, rows, clicks] = await Promise.all([
+    current,
     clickhouse.query<Row>(
       `SELECT * EXCEPT (lane, position, block_row, writer, chunk_time, chunk_hits, block_time) FROM postback_log
        WHERE ${column} = {id:String} AND ${tenant.sql} ORDER BY hit_time, hit_id LIMIT ${CALLS_MAX}`,
       { id, ...tenant.parameters },
     ),
-    clicksNamed(clickhouse, codec, key, id, tenant),
+    current.then((known) => clicksNamed(clickhouse, known, key, id, tenant)),
   ]);
   const calls: Row[] = [];
   for (const row of rows) calls.push(await explainCall(context, codec, principal, row));
