@@ -11,7 +11,7 @@ const SETTLE_S = 5;
 const HOURS_A_ROUND = 48;
 const DAY_S = 86_400;
 const ROUND_MS = 10_000;
-const REST_FACTOR = 10;
+const REST_FACTOR = 30;
 const PRUNE_EVERY_MS = 600_000;
 /** A report that began before may still read an older generation. */
 const PRUNE_AFTER_MS = 300_000;

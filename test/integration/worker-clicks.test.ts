@@ -6,10 +6,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { createCatalogueSnapshot } from '../../src/domain/catalogue.ts';
 import { createClickIdCodec } from '../../src/domain/click-id.ts';
-import { FULL_IPS } from '../../src/domain/ip-storage.ts';
+import { createIpStorage, FULL_IPS } from '../../src/domain/ip-storage.ts';
 import { hashToken } from '../../src/domain/judge/call.ts';
 import { createHitIds } from '../../src/domain/uuid-v7.ts';
 import { createRedisKeys, type RedisKeys } from '../../src/redis/keys.ts';
+import { createClickStore } from '../../workers/ingest/click-store.ts';
 import { replayLateClicks } from '../../workers/maintenance/late-clicks.ts';
 import { advertiser, catalogue, TEST_KEY } from '../support/catalogue.ts';
 import { startClickHouse, type TestClickHouse } from '../support/start-clickhouse.ts';
@@ -125,6 +126,39 @@ test('a chunk of clicks delivered three times, twice of it at once, is one row a
     'SELECT count() AS n, uniqExact(hit_id) AS hits, uniqExact(click_id) AS clicks FROM click_log',
   );
   expect(totals).toEqual({ n: 50, hits: 50, clicks: 50 });
+});
+
+test.each([
+  ['full', FULL_IPS],
+  ['truncated', createIpStorage('truncated', 'a secret')],
+] as const)('who stored a click knows of it what ClickHouse says: addresses %s', async (_, ips) => {
+  const newStore = () =>
+    createClickStore({
+      clickhouse,
+      enrichment: { country: () => '', device: () => ({ device: '', os: '', browser: '' }) },
+      ips,
+      clock: () => now,
+    });
+  const writer = newStore();
+  const query =
+    'o=16&a=1&aff_click_id=%22q%22&source=%E2%82%AC&sub_id1=a%0Ab&sub_id5=%5C&aff_param3=%00x';
+  const ids = [1_000, 2_000].map((agoMs) => mint(agoMs).id);
+  const hits = ids.map((id, index) => ({
+    ...clickHit(hitIds(), id, 16, codec.open(id)?.ms ?? 0),
+    ip: `203.0.113.${index}`,
+    query: index === 0 ? query : 'o=16',
+  }));
+  await writer.storeChunk(clickChunk(`${EDGE}-${now}-${++sequence}-c`, hits), codec);
+  const wanted = new Map(
+    ids.flatMap((id) => {
+      const opened = codec.open(id);
+      return opened === undefined ? [] : [[id, opened] as const];
+    }),
+  );
+  const stored = await newStore().find(wanted);
+  expect(stored.size).toBe(2);
+  await clickhouse.command('TRUNCATE TABLE click_log');
+  expect(await writer.find(wanted)).toEqual(stored);
 });
 
 test('a conversion waits for a young click and counts when it has come', async () => {

@@ -1,7 +1,7 @@
 /** Writes click chunks and finds stored clicks: a chunk is one guarded insert, a look-up one query for many ids. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ClickHouse } from '../../clickhouse/client.ts';
-import { insertGuarded, timeLiteral } from '../../clickhouse/insert.ts';
+import { insertGuarded, timeLiteral, type Row } from '../../clickhouse/insert.ts';
 import { CLICK_COLUMNS } from '../../clickhouse/tables.ts';
 import { AppError } from '../../src/domain/app-error.ts';
 import type { Reach } from '../../src/domain/crash-points.ts';
@@ -9,11 +9,10 @@ import type { ClickIdCodec, OpenedClickId } from '../../src/domain/click-id.ts';
 import { FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
 import type { Chunk, ChunkHeader, ClickHit } from '../../src/domain/hit.ts';
 import type { StoredClick } from '../../src/domain/judge/resolve.ts';
+import { createClickMemory } from './click-memory.ts';
 import { createJoined } from './joined.ts';
 import { clickRow, type Enrichment } from './rows.ts';
 
-/** Clicks remembered after a look-up: shops repeat postbacks within minutes. */
-const REMEMBERED_MAX = 50_000;
 /** Ids a look-up; more go in several. A larger one costs less an id; its parameters travel in the URL, of 1 MiB at most. */
 const LOOKUP_IDS_MAX = 5_000;
 /** A token may be burned by a kill in the middle of its insert; each kill burns one. */
@@ -49,6 +48,36 @@ function storedClick(clickId: string, opened: OpenedClickId, attribution: string
   };
 }
 
+function columnAt(name: string): number {
+  return CLICK_COLUMNS.findIndex(([column]) => column === name);
+}
+
+const AT = {
+  clickId: columnAt('click_id'),
+  affiliate: columnAt('affiliate_id'),
+  advertiser: columnAt('advertiser_id'),
+  ip: columnAt('ip'),
+  ipKey: columnAt('ip_key'),
+  affClickId: columnAt('aff_click_id'),
+  source: columnAt('source'),
+  subId1: columnAt('sub_id1'),
+  affParam1: columnAt('aff_param1'),
+};
+const NUMBERED = 5;
+
+/** The column `attribution`, as ClickHouse makes it of the row (migration 0001). */
+function attributionOf(row: Row): string {
+  return JSON.stringify([
+    row[AT.affiliate],
+    row[AT.advertiser],
+    row[AT.ipKey] === '' ? row[AT.ip] : row[AT.ipKey],
+    row[AT.affClickId],
+    row[AT.source],
+    row.slice(AT.subId1, AT.subId1 + NUMBERED),
+    row.slice(AT.affParam1, AT.affParam1 + NUMBERED),
+  ]);
+}
+
 /** Click ids that are looked for, opened. */
 export type Wanted = ReadonlyMap<string, OpenedClickId>;
 
@@ -68,7 +97,15 @@ export function createClickStore(deps: {
 }): ClickStore {
   const { clickhouse, enrichment } = deps;
   const ips = deps.ips ?? FULL_IPS;
-  const remembered = new Map<string, StoredClick>();
+  const memory = createClickMemory();
+
+  function rememberRows(rows: readonly Row[]): void {
+    for (const row of rows) {
+      const clickId = row[AT.clickId];
+      if (typeof clickId === 'string' && clickId !== '')
+        memory.remember(clickId, attributionOf(row));
+    }
+  }
 
   /** Rows of each chunk. */
   const storedRows = createJoined<ChunkHeader, number>(async (headers) => {
@@ -99,55 +136,65 @@ export function createClickStore(deps: {
     );
     return rows.flatMap(({ click_id, attribution }) => {
       const known = wanted.get(click_id);
-      return known === undefined ? [] : [storedClick(click_id, known, attribution)];
+      if (known === undefined) return [];
+      memory.remember(click_id, attribution);
+      return [storedClick(click_id, known, attribution)];
     });
   }
 
-  /** Of each set of ids those that are stored. */
-  const stored = createJoined<Wanted, Map<string, StoredClick>>(async (sets) => {
-    const ids = new Map(sets.flatMap((set) => [...set]));
-    const missing = [...ids].filter(([id]) => !remembered.has(id));
-    if (remembered.size + missing.length > REMEMBERED_MAX) {
-      remembered.clear();
-      missing.splice(0, missing.length, ...ids);
+  /** Of all the sets together. */
+  const lookedUp = createJoined<Wanted, ReadonlyMap<string, StoredClick>>(async (sets) => {
+    const wanted = [...new Map(sets.flatMap((set) => [...set]))];
+    const found = new Map<string, StoredClick>();
+    for (let at = 0; at < wanted.length; at += LOOKUP_IDS_MAX) {
+      for (const click of await lookUp(new Map(wanted.slice(at, at + LOOKUP_IDS_MAX))))
+        found.set(click.click_id, click);
     }
-    for (let at = 0; at < missing.length; at += LOOKUP_IDS_MAX) {
-      for (const click of await lookUp(new Map(missing.slice(at, at + LOOKUP_IDS_MAX))))
-        remembered.set(click.click_id, click);
-    }
-    return sets.map((set) => {
-      const found = [...set.keys()].map((id) => remembered.get(id));
-      return new Map(
-        found.flatMap((click) => (click === undefined ? [] : [[click.click_id, click]])),
-      );
-    });
+    return sets.map(() => found);
   });
 
   return {
     async storeChunk(chunk, codec) {
       const clicks = chunk.hits.filter((hit): hit is ClickHit => hit.endpoint === 'click');
-      const expected = clicks.length;
+      const hasAll = async (): Promise<boolean> =>
+        (await storedRows(chunk.header)) >= clicks.length;
+      const blockTimeS = Math.floor(deps.clock() / 1000);
+      const rows = clicks.map((hit) =>
+        clickRow(hit, codec.open(hit.clickId), chunk, { enrichment, ips, blockTimeS }),
+      );
       for (let token = 0; token < TOKENS_MAX; token++) {
-        const blockTimeS = Math.floor(deps.clock() / 1000);
         await insertGuarded(clickhouse, {
           table: 'click_log',
           columns: CLICK_COLUMNS,
-          rows: clicks.map((hit) =>
-            clickRow(hit, codec.open(hit.clickId), chunk, { enrichment, ips, blockTimeS }),
-          ),
+          rows,
           token: `${chunk.header.chunkId}#${token}`,
           guard: `NOT EXISTS (SELECT 1 FROM click_log WHERE chunk_time = ${timeLiteral(chunk.header.openedAtMs)} AND chunk_id = '${chunk.header.chunkId}')`,
         });
         deps.reach?.('clicks-inserted');
-        if ((await storedRows(chunk.header)) >= expected) return;
+        if (await hasAll()) return rememberRows(rows);
         await pause(SECOND_LOOK_MS);
-        if ((await storedRows(chunk.header)) >= expected) return;
+        if (await hasAll()) return rememberRows(rows);
       }
       throw new AppError(
         'CLICKHOUSE_UNAVAILABLE',
         `chunk ${chunk.header.chunkId} is not in ClickHouse after ${TOKENS_MAX} inserts`,
       );
     },
-    find: stored,
+    async find(ids) {
+      const found = new Map<string, StoredClick>();
+      const missing = new Map<string, OpenedClickId>();
+      for (const [id, opened] of ids) {
+        const attribution = memory.recall(id);
+        if (attribution === undefined) missing.set(id, opened);
+        else found.set(id, storedClick(id, opened, attribution));
+      }
+      if (missing.size === 0) return found;
+      const all = await lookedUp(missing);
+      for (const id of missing.keys()) {
+        const click = all.get(id);
+        if (click !== undefined) found.set(id, click);
+      }
+      return found;
+    },
   };
 }
