@@ -285,7 +285,7 @@ function tableOf(kind: string, measured: Measured): Table {
 async function run(settings: Settings): Promise<Result> {
   const stack = await startStack(TWO_CORES);
   try {
-    const hits = settings.quick ? HITS / 4 : HITS;
+    const hits = settings.quick ? HITS / 8 : HITS;
     const needed = SIZES.reduce<number>((sum, size) => sum + hits + (WARM_CHUNKS + 1) * size, 0);
     const { clicks: minted } = await mintClicks(
       stack,

@@ -30,7 +30,7 @@ const CHUNK_BYTES_MAX = 2 * 1024 * 1024;
 /** At ordinary load a hit waits this long for company before it is queued. */
 const CHUNK_AGE_MAX_MS = 60;
 /** A chunk that got this many in that time is of a busy edge, and waits for more. */
-const BUSY_HITS = 500;
+const BUSY_HITS = 150;
 const CHUNK_AGE_BUSY_MS = 250;
 /**
  * More chunks than this on their way mean that what is behind pays too much a chunk: then chunks wait longer in
