@@ -7,7 +7,7 @@ import { buildStatistics } from '../../src/reports/statistics-query.ts';
 import { count, fixed, ms } from '../paper/numbers.ts';
 import type { Finding, Measurement, Result, Settings } from '../paper/result.ts';
 import { median, percentile } from '../paper/statistics.ts';
-import { addRows, markRolledUp, orderIdOf } from '../stage/big-data.ts';
+import { addRows, markRolledUp, orderIdOf, untilMerged } from '../stage/big-data.ts';
 import { TWO_CORES } from '../stage/cores.ts';
 import { mintClicks, type MintedClicks } from '../stage/minted-clicks.ts';
 import { startStack, type Stack } from '../stage/stack.ts';
@@ -214,6 +214,7 @@ async function run(settings: Settings): Promise<Result> {
       if (stored === 0)
         await addRows(stack.clickhouse, 'conversions', 0, Math.min(TRANSACTIONS, size), nowMs);
       await markRolledUp(stack.clickhouse, Date.now());
+      await untilMerged(stack.clickhouse);
       stored = size;
       await stack.start('api');
       const answers: Answered[] = [];

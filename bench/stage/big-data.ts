@@ -3,10 +3,12 @@
  * parts, marks and compression are those of a real table. Hours count as rolled up already.
  */
 import type { ClickHouse } from '../../clickhouse/client.ts';
+import { askAgain, until } from './stack.ts';
 
 /** Rows a statement: bounds its memory. */
 const ROWS_A_STATEMENT = 1_000_000;
 const DAYS = 90;
+const MERGED_MS = 900_000;
 
 const PICK_TEXT = (options: readonly string[], salt: number): string =>
   `[${options.map((option) => `'${option}'`).join(', ')}][1 + cityHash64(number, ${salt}) % ${options.length}]`;
@@ -74,6 +76,26 @@ export async function markRolledUp(clickhouse: ClickHouse, nowMs: number): Promi
      SELECT toStartOfHour(fromUnixTimestamp(toInt64(intDiv({now:Int64}, 1000) - number * 3600))), {now:UInt64}, fromUnixTimestamp64Milli({now:Int64})
      FROM numbers(${DAYS * 24 + 2})`,
     { now: nowMs },
+  );
+}
+
+/** No merge is seen in so many looks, one after the other. */
+const QUIET_LOOKS = 3;
+
+/** Waits until ClickHouse has merged what was just put there: rows that are stored for long were merged long ago. */
+export async function untilMerged(clickhouse: ClickHouse): Promise<void> {
+  let quiet = 0;
+  await until(
+    'ClickHouse to merge what is stored',
+    async () => {
+      const [row] = await askAgain(() =>
+        clickhouse.query<{ n: number }>('SELECT count() AS n FROM system.merges'),
+      );
+      quiet = row?.n === 0 ? quiet + 1 : 0;
+      return quiet === QUIET_LOOKS;
+    },
+    MERGED_MS,
+    500,
   );
 }
 

@@ -116,6 +116,8 @@ export interface SearchPlan {
 
 /** The highest rate whose probe was sustained. */
 export async function search(pipeline: Pipeline, plan: SearchPlan): Promise<number> {
+  // A young process has its code still to compile, which is not what is asked here.
+  await hold(pipeline, plan.firstRate / 4, plan.probeSeconds);
   let low = 0;
   let high = Infinity;
   let rate = plan.firstRate;

@@ -12,9 +12,10 @@ const TEXT_BYTES_MAX = 0xffff;
 const BYTES_A_UNIT_MAX = 3;
 /** Places of ids that share their first bits; one too many pushes out the oldest. */
 const WAYS = 4;
-/** Hex digits of an id that choose its bucket. Ids are encrypted, so they spread evenly. */
+/** Hex digits of an id that choose its bucket, and how many of their bits don't. Ids are encrypted, so they spread evenly. */
 const BUCKET_DIGITS = 5;
-const NOWHERE = -1;
+const BITS_LEFT_OUT = 1;
+const BUCKETS = (16 ** BUCKET_DIGITS) >>> BITS_LEFT_OUT;
 
 export interface ClickMemory {
   /** `clickId` is 32 hex digits. Forgets older ones; a text over 64 KiB is not kept. */
@@ -25,12 +26,12 @@ export interface ClickMemory {
 
 export function createClickMemory(ringBytes = RING_BYTES): ClickMemory {
   const ring = Buffer.allocUnsafeSlow(ringBytes);
-  /** Where records begin, counted over all rounds of the ring: what is more than a round behind is overwritten. */
-  const places = new Float64Array(16 ** BUCKET_DIGITS * WAYS).fill(NOWHERE);
+  /** Where records begin, counted from 1 over all rounds of the ring; 0: nowhere. What is more than a round behind is overwritten. */
+  const places = new Float64Array(BUCKETS * WAYS);
   let end = 0;
 
   const firstPlaceOf = (clickId: string): number =>
-    Number.parseInt(clickId.slice(0, BUCKET_DIGITS), 16) * WAYS;
+    (Number.parseInt(clickId.slice(0, BUCKET_DIGITS), 16) >>> BITS_LEFT_OUT) * WAYS;
 
   return {
     remember(clickId, text) {
@@ -45,14 +46,14 @@ export function createClickMemory(ringBytes = RING_BYTES): ClickMemory {
       ring.writeUInt16LE(length, at + ID_BYTES);
       const place = firstPlaceOf(clickId);
       places.copyWithin(place + 1, place, place + WAYS - 1);
-      places[place] = end;
+      places[place] = end + 1;
       end += HEAD_BYTES + length;
     },
     recall(clickId) {
       const first = firstPlaceOf(clickId);
       for (let place = first; place < first + WAYS; place++) {
-        const start = places[place] ?? NOWHERE;
-        if (start === NOWHERE || start < end - ringBytes) continue;
+        const start = (places[place] ?? 0) - 1;
+        if (start < 0 || start < end - ringBytes) continue;
         const at = start % ringBytes;
         if (ring.toString('hex', at, at + ID_BYTES) !== clickId) continue;
         const from = at + HEAD_BYTES;
