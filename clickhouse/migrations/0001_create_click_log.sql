@@ -52,8 +52,8 @@ CREATE TABLE IF NOT EXISTS click_log
     chunk_hits UInt32 COMMENT 'Hits in that chunk: it is complete when so many rows have its id',
     catalogue_version UInt64 COMMENT 'Catalogue version the verdict was given under',
     block_time DateTime('UTC') COMMENT 'When the block was written; decides the partition, so that a block is never cut in two',
-    INDEX chunk_time_minmax chunk_time TYPE minmax GRANULARITY 1,
-    INDEX hit_time_minmax hit_time TYPE minmax GRANULARITY 1
+    INDEX chunk_time_minmax chunk_time TYPE minmax GRANULARITY 16,
+    INDEX hit_time_minmax hit_time TYPE minmax GRANULARITY 4
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(block_time)
