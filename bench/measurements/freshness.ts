@@ -95,7 +95,7 @@ function finding(what: string, { agesMs }: Freshness): Finding {
 async function run(settings: Settings): Promise<Result> {
   const stack = await startStack(TWO_CORES);
   try {
-    const seconds = settings.quick ? 6 : 30;
+    const seconds = settings.quick ? 4 : 30;
     const warmS = 2;
     const minted = await mintClicks(stack, FRESHNESS_RATE * (seconds + warmS));
     await stack.start('edge');

@@ -146,7 +146,7 @@ async function compare(stack: Stack, kind: Kind, settings: Settings): Promise<Ou
   );
   await loadPeerClicks(stack, minted, 400_000);
   const plan: SearchPlan = settings.quick
-    ? { firstRate: kind === 'clicks' ? 14_000 : 6_000, probeSeconds: 3, precision: 1.3 }
+    ? { firstRate: kind === 'clicks' ? 14_000 : 6_000, probeSeconds: 3, precision: 1.6 }
     : { firstRate: 12_000, probeSeconds: 12, precision: 1.06 };
   const seconds = settings.quick ? 6 : 60;
   const ours: Held[] = [];
