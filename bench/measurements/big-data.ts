@@ -7,7 +7,7 @@ import { buildStatistics } from '../../src/reports/statistics-query.ts';
 import { count, fixed, ms } from '../paper/numbers.ts';
 import type { Finding, Measurement, Result, Settings } from '../paper/result.ts';
 import { median, percentile } from '../paper/statistics.ts';
-import { addRows, markRolledUp, orderIdOf, untilMerged } from '../stage/big-data.ts';
+import { addRows, orderIdOf, settle } from '../stage/big-data.ts';
 import { TWO_CORES } from '../stage/cores.ts';
 import { mintClicks, type MintedClicks } from '../stage/minted-clicks.ts';
 import { startStack, type Stack } from '../stage/stack.ts';
@@ -112,12 +112,13 @@ async function ask(stack: Stack, question: Question, rounds: number): Promise<An
   };
   for (let round = 0; round <= rounds; round++) {
     // Who comes second finds the day's rows in memory: each is first in every other round.
-    const early = round % 2 === 0 ? await viaApi(round) : await viaSql(round);
-    const late = round % 2 === 0 ? await viaSql(round) : await viaApi(round);
+    const apiFirst = round % 2 === 0;
+    const early = await (apiFirst ? viaApi : viaSql)(round);
+    const late = await (apiFirst ? viaSql : viaApi)(round);
     // The first of each only warms up.
     if (round === 0) continue;
-    apiMs.push(round % 2 === 0 ? early : late);
-    bareMs.push(round % 2 === 0 ? late : early);
+    apiMs.push(apiFirst ? early : late);
+    bareMs.push(apiFirst ? late : early);
   }
   return { question, apiMs, bareMs };
 }
@@ -216,8 +217,7 @@ async function run(settings: Settings): Promise<Result> {
       await addRows(stack.clickhouse, 'clicks', stored, size, nowMs);
       if (stored === 0)
         await addRows(stack.clickhouse, 'conversions', 0, Math.min(TRANSACTIONS, size), nowMs);
-      await markRolledUp(stack.clickhouse, Date.now());
-      await untilMerged(stack.clickhouse);
+      await settle(stack.clickhouse);
       stored = size;
       await stack.start('api');
       const answers: Answered[] = [];

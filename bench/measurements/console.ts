@@ -7,7 +7,7 @@ import { launchChromium, openPage, signInPage } from '../../test/support/chromiu
 import { count, ms } from '../paper/numbers.ts';
 import type { Finding, Measurement, Result, Settings } from '../paper/result.ts';
 import { median, percentile } from '../paper/statistics.ts';
-import { addRows, markRolledUp, untilMerged } from '../stage/big-data.ts';
+import { addRows, settle } from '../stage/big-data.ts';
 import { TWO_CORES } from '../stage/cores.ts';
 import { startStack } from '../stage/stack.ts';
 
@@ -95,8 +95,7 @@ async function run(settings: Settings): Promise<Result> {
     const nowMs = Date.now() - 60_000;
     await addRows(stack.clickhouse, 'clicks', 0, rows, nowMs);
     await addRows(stack.clickhouse, 'conversions', 0, Math.min(TRANSACTIONS, rows), nowMs);
-    await markRolledUp(stack.clickhouse, Date.now());
-    await untilMerged(stack.clickhouse);
+    await settle(stack.clickhouse);
     await stack.start('api', TWO_CORES);
     const apiUrl = `http://127.0.0.1:${stack.apiPort}`;
     const { page } = await openPage(browser);

@@ -70,7 +70,7 @@ export async function addRows(
 }
 
 /** Says that every hour so far has been rolled up: the catch-up of three months is not what is measured. */
-export async function markRolledUp(clickhouse: ClickHouse, nowMs: number): Promise<void> {
+async function markRolledUp(clickhouse: ClickHouse, nowMs: number): Promise<void> {
   await clickhouse.command(
     `INSERT INTO statistics_hourly_generations
      SELECT toStartOfHour(fromUnixTimestamp(toInt64(intDiv({now:Int64}, 1000) - number * 3600))), {now:UInt64}, fromUnixTimestamp64Milli({now:Int64})
@@ -82,8 +82,7 @@ export async function markRolledUp(clickhouse: ClickHouse, nowMs: number): Promi
 /** No merge is seen in so many looks, one after the other. */
 const QUIET_LOOKS = 3;
 
-/** Waits until ClickHouse has merged what was just put there: rows that are stored for long were merged long ago. */
-export async function untilMerged(clickhouse: ClickHouse): Promise<void> {
+async function untilMerged(clickhouse: ClickHouse): Promise<void> {
   let quiet = 0;
   await until(
     'ClickHouse to merge what is stored',
@@ -97,6 +96,12 @@ export async function untilMerged(clickhouse: ClickHouse): Promise<void> {
     MERGED_MS,
     500,
   );
+}
+
+/** Makes of rows that were just put there what they would be by now: rolled up, and merged. */
+export async function settle(clickhouse: ClickHouse): Promise<void> {
+  await markRolledUp(clickhouse, Date.now());
+  await untilMerged(clickhouse);
 }
 
 /** Clicks and calls of a given number, as the generator names them. */

@@ -9,7 +9,7 @@ import { createCatalogueStore } from '../../src/catalogue/store.ts';
 import { createClickIdCodec, SEQUENCE_MAX } from '../../src/domain/click-id.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
 import { OFFER_IDS, visitorIp } from '../load/requests.ts';
-import { markRolledUp, untilMerged } from './big-data.ts';
+import { settle } from './big-data.ts';
 import type { Stack } from './stack.ts';
 
 /** No edge of the benchmark has it. */
@@ -90,9 +90,7 @@ export async function mintClicks(stack: Stack, count: number): Promise<MintedCli
         .map(line)
         .join('\n')}\n`,
     );
-  // As they would be by now.
-  await markRolledUp(stack.clickhouse, Date.now());
-  await untilMerged(stack.clickhouse);
+  await settle(stack.clickhouse);
   const file = join(stack.dataDir, 'click-ids');
   writeFileSync(file, clicks.map(({ clickId }) => clickId).join(''));
   return { file, clicks };

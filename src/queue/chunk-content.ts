@@ -14,8 +14,6 @@ import { decodeHit, parseHeader, unreadable } from './chunk-job.ts';
  */
 const EXPIRY_S = 24 * 60 * 60;
 
-const NOTHING = Buffer.alloc(0);
-
 /** So much is gathered for one command. Larger ones cost more a byte, and hold the event loop. */
 const PIECE_BYTES = 64 * 1024;
 
@@ -34,8 +32,7 @@ export function createChunkContent(redis: Redis, prefix: string, chunkId: string
   let sent: Promise<unknown> | undefined;
 
   function send(): void {
-    const [first = NOTHING, ...others] = pieces;
-    const piece = others.length === 0 ? first : Buffer.concat(pieces);
+    const piece = Buffer.concat(pieces);
     pieces = [];
     bytes = 0;
     sent =

@@ -11,6 +11,7 @@ import { messageOf } from '../domain/app-error.ts';
 import type { Reach } from '../domain/crash-points.ts';
 import { CHUNK_KINDS, type ChunkHeader, type ChunkKind } from '../domain/hit.ts';
 import type { ChunkContent } from '../queue/chunk-content.ts';
+import type { ChunkJob } from '../queue/chunk-job.ts';
 import type { ChunkProducer } from '../queue/chunk-producer.ts';
 import { encodeFrames } from './chunk-file.ts';
 import { readChunk, type Recovery } from './recover.ts';
@@ -89,11 +90,13 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
   }
 
   /** Whether Redis took the job. */
-  async function enqueue(chunk: Outstanding, content: ChunkContent | Buffer): Promise<boolean> {
+  async function enqueue(
+    chunk: Outstanding,
+    send: (job: ChunkJob) => Promise<void>,
+  ): Promise<boolean> {
     const { header, hitCount } = chunk;
     try {
-      if (Buffer.isBuffer(content)) await deps.producer.requeue({ header, hitCount }, content);
-      else await deps.producer.enqueue({ header, hitCount }, content);
+      await send({ header, hitCount });
       deps.reach?.('enqueued');
       chunk.queued = true;
     } catch (error) {
@@ -171,7 +174,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
       // Of a file with damage only what is intact.
       const content = encodeFrames([JSON.stringify(chunk.header), ...read.records]);
       // Reading files holds up answers: while Redis takes nothing, one a round is enough to know when it does again.
-      if (!(await enqueue(chunk, content))) return false;
+      if (!(await enqueue(chunk, (job) => deps.producer.requeue(job, content)))) return false;
     }
     return true;
   }
@@ -224,7 +227,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
         // Claimed before the answer is there, so that a round in between does not queue it as well.
         chunk.queued = true;
         chunk.checkedAtMs = deps.clock();
-        void enqueue(chunk, content);
+        void enqueue(chunk, (job) => deps.producer.enqueue(job, content));
       }
     },
     get outstanding() {

@@ -1,7 +1,9 @@
 /** The producer's promise to the confirmer: a chunk that is queued again will run, whatever Redis still holds of it. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readContent } from '../../src/queue/chunk-content.ts';
 import type { ChunkJob } from '../../src/queue/chunk-job.ts';
 import { createChunkProducer, type ChunkProducer } from '../../src/queue/chunk-producer.ts';
+import { chunkContentKey } from '../../src/redis/keys.ts';
 import { startRedis, type TestRedis } from '../support/start-redis.ts';
 
 let server: TestRedis;
@@ -42,4 +44,14 @@ it('queues a chunk again whose job a torn log left in no list', async () => {
   await producer.requeue(JOB, Buffer.from('whole'));
   expect(await producer.isLive('conversions', CHUNK_ID)).toBe(true);
   expect(await server.redis.lrange(`${PREFIX}:conversions:wait`, 0, -1)).toEqual([CHUNK_ID]);
+  expect(await readContent(server.redis, PREFIX, CHUNK_ID)).toEqual(Buffer.from('whole'));
+});
+
+it('brings a content whole that went in pieces, and lets it expire', async () => {
+  const pieces = Array.from({ length: 50 }, (_, index) => Buffer.alloc(index * 400, index));
+  const content = producer.openContent(JOB.header);
+  for (const piece of pieces) content.add(piece);
+  await content.end();
+  expect(await readContent(server.redis, PREFIX, CHUNK_ID)).toEqual(Buffer.concat(pieces));
+  expect(await server.redis.ttl(chunkContentKey(PREFIX, CHUNK_ID))).toBeGreaterThan(0);
 });

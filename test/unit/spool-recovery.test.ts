@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ConversionHit } from '../../src/domain/hit.ts';
 import { decodeHit, encodeHit } from '../../src/queue/chunk-job.ts';
+import { decodeChunkFile } from '../../src/spool/chunk-file.ts';
 import { createChunkWriter, type ClosedChunk } from '../../src/spool/chunk-writer.ts';
 import { claimFolder } from '../../src/spool/folder.ts';
 import { recoverFolder, type Recovery } from '../../src/spool/recover.ts';
@@ -47,7 +48,7 @@ function recovery(): Recovery {
 
 const from = (receivedAtMs: number) => ({ receivedAtMs, catalogueVersion: 1 });
 
-function writer(bytesFree = (): number => 1e9, closed: ClosedChunk[] = []) {
+function writer(bytesFree = (): number => 1e9, closed: ClosedChunk[] = [], sent: Buffer[] = []) {
   return createChunkWriter({
     dir,
     edgeNumber: 0,
@@ -55,6 +56,7 @@ function writer(bytesFree = (): number => 1e9, closed: ClosedChunk[] = []) {
     clock: () => 5_000,
     bytesFree,
     outstanding: () => 0,
+    openContent: () => ({ add: (bytes) => sent.push(bytes), end: () => Promise.resolve() }),
     onClosed: (chunk) => closed.push(chunk),
     onSyncFailure(error) {
       throw error;
@@ -133,7 +135,8 @@ test('a flipped bit anywhere costs at most one record, and what it hit is in qua
 test('a spool over its limit refuses, keeps what it has, and takes hits again when there is room', () => {
   let free = 1e9;
   const closed: ClosedChunk[] = [];
-  const spool = writer(() => free, closed);
+  const sent: Buffer[] = [];
+  const spool = writer(() => free, closed, sent);
   spool.append('conversions', RECORDS.slice(0, 1), from(5_000));
   free = 0;
   expect(() => spool.append('conversions', RECORDS.slice(1, 2), from(5_000))).toThrow(
@@ -147,6 +150,7 @@ test('a spool over its limit refuses, keeps what it has, and takes hits again wh
   spool.append('conversions', RECORDS.slice(2), from(5_000));
   spool.closeDue(true);
   expect(closed[0]?.hitCount).toBe(2);
+  expect(decodeChunkFile(Buffer.concat(sent)).records).toEqual([RECORDS[0], RECORDS[2]]);
   expect([...recoverFolder(dir, recovery())].flatMap((chunk) => chunk.records)).toEqual([
     RECORDS[0],
     RECORDS[2],

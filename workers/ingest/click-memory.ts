@@ -8,8 +8,6 @@ const RING_BYTES = 64 * 1024 * 1024;
 const ID_BYTES = 16;
 const HEAD_BYTES = ID_BYTES + 2;
 const TEXT_BYTES_MAX = 0xffff;
-/** A UTF-16 unit takes at most so many bytes of UTF-8. */
-const BYTES_A_UNIT_MAX = 3;
 /** Places of ids that share their first bits; one too many pushes out the oldest. */
 const WAYS = 4;
 /** Hex digits of an id that choose its bucket, and how many of their bits don't. Ids are encrypted, so they spread evenly. */
@@ -35,19 +33,20 @@ export function createClickMemory(ringBytes = RING_BYTES): ClickMemory {
 
   return {
     remember(clickId, text) {
-      const bytesMax = HEAD_BYTES + text.length * BYTES_A_UNIT_MAX;
-      if (text.length > TEXT_BYTES_MAX / BYTES_A_UNIT_MAX || bytesMax > ringBytes) return;
+      const textBytes = Buffer.byteLength(text);
+      const bytes = HEAD_BYTES + textBytes;
+      if (textBytes > TEXT_BYTES_MAX || bytes > ringBytes) return;
       const left = ringBytes - (end % ringBytes);
       // A record lies in one piece.
-      if (left < bytesMax) end += left;
+      if (left < bytes) end += left;
       const at = end % ringBytes;
       ring.write(clickId, at, ID_BYTES, 'hex');
-      const length = ring.write(text, at + HEAD_BYTES);
-      ring.writeUInt16LE(length, at + ID_BYTES);
+      ring.writeUInt16LE(textBytes, at + ID_BYTES);
+      ring.write(text, at + HEAD_BYTES);
       const place = firstPlaceOf(clickId);
       places.copyWithin(place + 1, place, place + WAYS - 1);
       places[place] = end + 1;
-      end += HEAD_BYTES + length;
+      end += bytes;
     },
     recall(clickId) {
       const first = firstPlaceOf(clickId);
