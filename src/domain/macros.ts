@@ -13,7 +13,7 @@ const FROM_REQUEST = [
   ...NUMBERED.map((n) => `aff_param${n}`),
 ];
 const FROM_REQUEST_SET: ReadonlySet<string> = new Set(FROM_REQUEST);
-const MACRO = /\{([a-z_]+[1-5]?)\}/g;
+const MACRO = /\{([a-z_]+[1-5]?)\}/;
 
 export interface MacroValues {
   readonly clickId: string;
@@ -45,10 +45,15 @@ function encode(value: string): string {
 /** Fills `{macro}` by the URL-encoded value; an unknown macro stays as it is. */
 export function fillMacros(template: string, values: MacroValues): string {
   if (!template.includes('{')) return template;
-  return template.replace(MACRO, (whole, name: string) => {
+  // Texts and names in turn.
+  const [first = '', ...rest] = template.split(MACRO);
+  let filled = first;
+  for (let index = 0; index < rest.length; index += 2) {
+    const name = rest[index] ?? '';
     const value = valueOf(name, values);
-    return value === undefined ? whole : encode(value);
-  });
+    filled += (value === undefined ? `{${name}}` : encode(value)) + (rest[index + 1] ?? '');
+  }
+  return filled;
 }
 
 function allowedDeepLink(deepLink: string, hosts: readonly string[]): boolean {

@@ -1,28 +1,35 @@
-/** The answers of the front, ready-made: status, headers, body. Nothing here knows uWebSockets. */
+/** The answers of the front, ready-made: head and body. Nothing here knows uWebSockets. */
 import type { ReturnForm } from '../domain/hit.ts';
 import type { Verdict } from '../domain/verdicts.ts';
 
 export interface Answer {
+  /** `200 OK` */
   readonly status: string;
-  readonly headers: readonly (readonly [string, string])[];
+  /** The status and the lines of the headers, as they are sent. What is in them must be legal there. */
+  readonly head: string;
   readonly body: string | Buffer;
+}
+
+/** `lines`: headers, `Name: value`. */
+export function assemble(status: string, lines: readonly string[], body: string | Buffer): Answer {
+  return { status, head: [status, ...lines].join('\r\n'), body };
 }
 
 /** The classical transparent 1×1 GIF, 42 bytes. */
 const GIF = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
 const HTML =
   '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>ok</title></head><body></body></html>';
-const NO_STORE: readonly [string, string] = ['Cache-Control', 'no-store'];
+const NO_STORE = 'Cache-Control: no-store';
 
 /** Seconds that a client should wait after a 503. */
 const RETRY_AFTER_S = '1';
 
-function corsHeaders(origin: string): readonly (readonly [string, string])[] {
-  if (origin === '') return [['Access-Control-Allow-Origin', '*']];
+function corsHeaders(origin: string): readonly string[] {
+  if (origin === '') return ['Access-Control-Allow-Origin: *'];
   return [
-    ['Access-Control-Allow-Origin', origin],
-    ['Access-Control-Allow-Credentials', 'true'],
-    ['Vary', 'Origin'],
+    `Access-Control-Allow-Origin: ${origin}`,
+    'Access-Control-Allow-Credentials: true',
+    'Vary: Origin',
   ];
 }
 
@@ -39,36 +46,34 @@ const BODIES: Readonly<Record<Exclude<ReturnForm, 'json'>, string | Buffer>> = {
   iframe: HTML,
 };
 
-function acceptedHeaders(form: ReturnForm, origin: string): Answer['headers'] {
-  return [['Content-Type', TYPES[form]], NO_STORE, ...corsHeaders(origin)];
+function accepted(form: ReturnForm, origin: string): Answer {
+  const lines = [`Content-Type: ${TYPES[form]}`, NO_STORE, ...corsHeaders(origin)];
+  return assemble('200 OK', lines, form === 'json' ? '' : BODIES[form]);
 }
 
-/** Most calls come without an Origin: their headers are made once. */
-const HEADERS_WITHOUT_ORIGIN: Readonly<Record<ReturnForm, Answer['headers']>> = {
-  img: acceptedHeaders('img', ''),
-  js: acceptedHeaders('js', ''),
-  iframe: acceptedHeaders('iframe', ''),
-  json: acceptedHeaders('json', ''),
+/** Most calls come without an Origin: what they are answered is made once. */
+const ACCEPTED_WITHOUT_ORIGIN: Readonly<Record<ReturnForm, Answer>> = {
+  img: accepted('img', ''),
+  js: accepted('js', ''),
+  iframe: accepted('iframe', ''),
+  json: accepted('json', ''),
 };
 
 /** The answer of a stored conversion call. */
 export function acceptedAnswer(form: ReturnForm, hitId: string, origin: string): Answer {
-  const headers = origin === '' ? HEADERS_WITHOUT_ORIGIN[form] : acceptedHeaders(form, origin);
-  const body = form === 'json' ? `{"status":"accepted","hit_id":"${hitId}"}` : BODIES[form];
-  return { status: '200 OK', headers, body };
+  const answer = origin === '' ? ACCEPTED_WITHOUT_ORIGIN[form] : accepted(form, origin);
+  if (form !== 'json') return answer;
+  return { ...answer, body: `{"status":"accepted","hit_id":"${hitId}"}` };
 }
 
 export function jsonAnswer(
   status: string,
   value: object,
-  extra: readonly (readonly [string, string])[] = [],
+  extra: readonly string[] = [],
   origin = '',
 ): Answer {
-  return {
-    status,
-    headers: [['Content-Type', TYPES.json], NO_STORE, ...corsHeaders(origin), ...extra],
-    body: JSON.stringify(value),
-  };
+  const lines = [`Content-Type: ${TYPES.json}`, NO_STORE, ...corsHeaders(origin), ...extra];
+  return assemble(status, lines, JSON.stringify(value));
 }
 
 /** What a request over the contract's limits is told. */
@@ -81,26 +86,25 @@ export function refusalAnswer(reason: 'headers_too_large' | 'body_too_large'): A
 }
 
 export function notStoredAnswer(reason: string): Answer {
-  return jsonAnswer('503 Service Unavailable', { error: reason }, [['Retry-After', RETRY_AFTER_S]]);
+  return jsonAnswer('503 Service Unavailable', { error: reason }, [
+    `Retry-After: ${RETRY_AFTER_S}`,
+  ]);
 }
 
 export function preflightAnswer(origin: string): Answer {
-  return {
-    status: '204 No Content',
-    headers: [
-      NO_STORE,
-      ...corsHeaders(origin),
-      ['Access-Control-Allow-Methods', 'GET, POST, HEAD, OPTIONS'],
-      ['Access-Control-Allow-Headers', 'Content-Type, Idempotency-Key, Authorization'],
-      ['Access-Control-Max-Age', '86400'],
-    ],
-    body: '',
-  };
+  const lines = [
+    NO_STORE,
+    ...corsHeaders(origin),
+    'Access-Control-Allow-Methods: GET, POST, HEAD, OPTIONS',
+    'Access-Control-Allow-Headers: Content-Type, Idempotency-Key, Authorization',
+    'Access-Control-Max-Age: 86400',
+  ];
+  return assemble('204 No Content', lines, '');
 }
 
 export function methodAnswer(method: string, allowed = 'GET, HEAD, POST, OPTIONS'): Answer {
   return jsonAnswer('405 Method Not Allowed', { error: `${method.slice(0, 20)} is not allowed` }, [
-    ['Allow', allowed],
+    `Allow: ${allowed}`,
   ]);
 }
 
@@ -111,31 +115,26 @@ export function unknownEndpointAnswer(path: string, hitId: string, origin: strin
 }
 
 export function redirectAnswer(location: string, slug: string, cookie: string): Answer {
-  return {
-    status: '302 Found',
-    headers: [
-      ['Location', location],
-      ['X-Sluice-Verdict', slug],
-      NO_STORE,
-      ...(cookie === '' ? [] : [['Set-Cookie', cookie] as const]),
-    ],
-    body: '',
-  };
+  const status = '302 Found';
+  // The answer of every click: one text, no list.
+  const head = `${status}\r\nLocation: ${location}\r\nX-Sluice-Verdict: ${slug}\r\n${NO_STORE}`;
+  return { status, head: cookie === '' ? head : `${head}\r\nSet-Cookie: ${cookie}`, body: '' };
 }
 
 export function invalidClickProblem(verdict: Verdict, detail: string, origin: string): Answer {
   return jsonAnswer(
     '404 Not Found',
     { error: verdict.slug, title: verdict.title, detail },
-    [['X-Sluice-Verdict', verdict.slug]],
+    [`X-Sluice-Verdict: ${verdict.slug}`],
     origin,
   );
 }
 
 export function invalidClickPage(slug: string, title: string): Answer {
-  return {
-    status: '404 Not Found',
-    headers: [['Content-Type', 'text/html; charset=utf-8'], NO_STORE, ['X-Sluice-Verdict', slug]],
-    body: `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><h1>This link does not work</h1><p>${title}.</p></body></html>`,
-  };
+  const lines = [`Content-Type: ${TYPES.iframe}`, NO_STORE, `X-Sluice-Verdict: ${slug}`];
+  return assemble(
+    '404 Not Found',
+    lines,
+    `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><h1>This link does not work</h1><p>${title}.</p></body></html>`,
+  );
 }

@@ -10,7 +10,7 @@ import { jsonAnswer, type Answer } from './answers.ts';
 import type { UploadRequest } from './uws-adapter.ts';
 
 const AUTHOR_MAX = 200;
-export const RETRY_AFTER: readonly [string, string] = ['Retry-After', '5'];
+export const RETRY_AFTER = 'Retry-After: 5';
 
 export interface BatchSenderDeps {
   readonly batches: BatchProcess;
@@ -22,12 +22,7 @@ export interface BatchSenderDeps {
 export class Refusal extends Error {
   readonly answer: Answer;
   readonly reason: string;
-  constructor(
-    reason: string,
-    status: string,
-    error: string,
-    extra: readonly (readonly [string, string])[] = [],
-  ) {
+  constructor(reason: string, status: string, error: string, extra: readonly string[] = []) {
     super(error);
     this.reason = reason;
     this.answer = jsonAnswer(status, { error }, extra);

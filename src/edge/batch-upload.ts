@@ -74,7 +74,7 @@ function checkHead(request: UploadRequest): void {
 function answerOf(outcome: StoreOutcome): { readonly answer: Answer; readonly refused: string } {
   switch (outcome.kind) {
     case 'stored': {
-      const extra: [string, string][] = outcome.repeated ? [['Idempotent-Replay', 'true']] : [];
+      const extra = outcome.repeated ? ['Idempotent-Replay: true'] : [];
       return { answer: jsonAnswer('202 Accepted', outcome.receipt, extra), refused: '' };
     }
     case 'dry-run': {

@@ -72,7 +72,7 @@ function answerOf(
     return invalidAnswer(deps, judged, values, wantsJson, origin);
   const cookie = cookieOf(offer.id, clickId, offer.click_lifetime_days, https);
   if (!wantsJson) return redirectAnswer(landingUrl(offer, values), verdict.slug, cookie);
-  const headers = [['X-Sluice-Verdict', verdict.slug] as const, ['Set-Cookie', cookie] as const];
+  const headers = [`X-Sluice-Verdict: ${verdict.slug}`, `Set-Cookie: ${cookie}`];
   return jsonAnswer('200 OK', { click_id: clickId }, headers, origin);
 }
 

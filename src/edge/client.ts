@@ -33,14 +33,24 @@ export function createClientReader(trustedProxies: readonly string[]): ClientRea
   return (request) => {
     let ip = peerIp(request.peer);
     if (!isTrusted(ip)) return { ip, https: false };
-    for (const hop of request.forwardedFor.split(',').toReversed()) {
-      const address = canonicalIp(hop);
+    const hops = request.forwardedFor;
+    for (let end = hops.length; end >= 0;) {
+      const comma = hops.lastIndexOf(',', end - 1);
+      const address = canonicalIp(hops.slice(comma + 1, end).trim());
       if (address === undefined) break;
       ip = address;
-      if (!isTrusted(ip)) break;
+      if (comma < 0 || !isTrusted(ip)) break;
+      end = comma;
     }
-    const proto = request.forwardedProto.split(',').at(-1)?.trim().toLowerCase();
-    return { ip, https: proto === 'https' };
+    const proto = request.forwardedProto;
+    return {
+      ip,
+      https:
+        proto
+          .slice(proto.lastIndexOf(',') + 1)
+          .trim()
+          .toLowerCase() === 'https',
+    };
   };
 }
 
@@ -94,11 +104,14 @@ export function wantedForm(request: EdgeRequest, bodyReturn: string | undefined)
 
 /** Only our cookies are kept: the rest is none of our business. */
 export function clickCookies(header: string): string {
-  if (!header.includes('slc_')) return '';
   let kept = '';
-  for (const pair of header.split(';')) {
-    const cookie = pair.trim();
-    if (cookie.startsWith('slc_')) kept = kept === '' ? cookie : `${kept}; ${cookie}`;
+  // Straight to the next one: a browser sends dozens of others.
+  for (let at = header.indexOf('slc_'); at >= 0; at = header.indexOf('slc_', at + 1)) {
+    const before = header.slice(0, at).trimEnd();
+    if (before !== '' && !before.endsWith(';')) continue;
+    const semicolon = header.indexOf(';', at);
+    const cookie = header.slice(at, semicolon < 0 ? undefined : semicolon).trimEnd();
+    kept = kept === '' ? cookie : `${kept}; ${cookie}`;
   }
   return kept;
 }

@@ -1,7 +1,7 @@
 /** /healthz (the process lives), /readyz (it can take hits), /metrics (Prometheus). */
 import type { Registry } from 'prom-client';
 import { messageOf } from '../domain/app-error.ts';
-import { jsonAnswer } from './answers.ts';
+import { assemble, jsonAnswer } from './answers.ts';
 import type { Respond } from './uws-adapter.ts';
 
 export function createStatus(deps: {
@@ -17,8 +17,7 @@ export function createStatus(deps: {
   function metrics(respond: Respond): void {
     const { registry } = deps;
     registry.metrics().then(
-      (body) =>
-        respond({ status: '200 OK', headers: [['Content-Type', registry.contentType]], body }),
+      (body) => respond(assemble('200 OK', [`Content-Type: ${registry.contentType}`], body)),
       (error: unknown) =>
         respond(jsonAnswer('500 Internal Server Error', { error: messageOf(error) })),
     );

@@ -20,7 +20,6 @@ export interface EdgeRequest {
   /** Without `?`; undecoded. */
   readonly query: string;
   readonly peer: string;
-  readonly host: string;
   readonly origin: string;
   readonly accept: string;
   readonly fetchDest: string;
@@ -75,30 +74,83 @@ const NO_BODY = Buffer.alloc(0);
 /** Its body is a file: streamed, and without the limit of other bodies. */
 export const UPLOAD_PATH = '/track/batch';
 
-interface CopiedHeaders {
-  readonly bytes: number;
-  readonly values: Readonly<Record<string, string>>;
+/** Of several lines of a header the first counts; of a forwarding header or of Cookie they are one list. */
+function listed(before: string, separator: string, value: string): string {
+  return before === '' ? value : before + separator + value;
 }
 
-function copyHeaders(request: HttpRequest): CopiedHeaders {
-  const values: Record<string, string> = {};
-  let bytes = 0;
+/** The headers that anything looks at, by name: an object of all that came would be a dictionary, which is slow to make. */
+function copyHeaders(request: HttpRequest) {
+  const kept = {
+    bytes: 0,
+    origin: '',
+    accept: '',
+    fetchDest: '',
+    cookie: '',
+    userAgent: '',
+    referer: '',
+    contentType: '',
+    contentEncoding: '',
+    contentLength: '',
+    forwardedFor: '',
+    forwardedProto: '',
+    authorization: '',
+    idempotencyKey: '',
+  };
   request.forEach((name, value) => {
-    bytes += name.length + value.length + 4;
-    const before = values[name];
-    // Several lines of a forwarding header or of Cookie are one list.
-    if (before === undefined) values[name] = value;
-    else if (name === 'x-forwarded-for' || name === 'x-forwarded-proto')
-      values[name] = `${before}, ${value}`;
-    else if (name === 'cookie') values[name] = `${before}; ${value}`;
+    kept.bytes += name.length + value.length + 4;
+    switch (name) {
+      case 'origin':
+        kept.origin ||= value;
+        break;
+      case 'accept':
+        kept.accept ||= value;
+        break;
+      case 'sec-fetch-dest':
+        kept.fetchDest ||= value;
+        break;
+      case 'cookie':
+        kept.cookie = listed(kept.cookie, '; ', value);
+        break;
+      case 'user-agent':
+        kept.userAgent ||= value;
+        break;
+      case 'referer':
+        kept.referer ||= value;
+        break;
+      case 'content-type':
+        kept.contentType ||= value;
+        break;
+      case 'content-encoding':
+        kept.contentEncoding ||= value;
+        break;
+      case 'content-length':
+        kept.contentLength ||= value;
+        break;
+      case 'x-forwarded-for':
+        kept.forwardedFor = listed(kept.forwardedFor, ', ', value);
+        break;
+      case 'x-forwarded-proto':
+        kept.forwardedProto = listed(kept.forwardedProto, ', ', value);
+        break;
+      case 'authorization':
+        kept.authorization ||= value;
+        break;
+      case 'idempotency-key':
+        kept.idempotencyKey ||= value;
+        break;
+      default:
+    }
   });
-  return { bytes, values };
+  return kept;
 }
+
+type CopiedHeaders = Readonly<ReturnType<typeof copyHeaders>>;
 
 function send(response: HttpResponse, answer: Answer, headOnly: boolean, isLast: boolean): void {
   response.cork(() => {
-    response.writeStatus(answer.status);
-    for (const [name, value] of answer.headers) response.writeHeader(name, value);
+    // The whole head at once: each call into the library costs as much as copying a kilobyte.
+    response.writeStatus(answer.head);
     if (headOnly) response.endWithoutBody(Buffer.byteLength(answer.body), isLast);
     else response.end(answer.body, isLast);
   });
@@ -131,23 +183,21 @@ function copyRequest(
   response: HttpResponse,
   headers: CopiedHeaders,
 ): EdgeRequest {
-  const header = (name: string): string => headers.values[name] ?? '';
   return {
     method: request.getCaseSensitiveMethod(),
     path: request.getUrl(),
     query: request.getQuery() ?? '',
     peer: Buffer.from(response.getRemoteAddressAsText()).toString('latin1'),
-    host: header('host'),
-    origin: header('origin'),
-    accept: header('accept'),
-    fetchDest: header('sec-fetch-dest'),
-    cookie: header('cookie'),
-    userAgent: header('user-agent'),
-    referer: header('referer'),
-    contentType: header('content-type'),
-    contentEncoding: header('content-encoding'),
-    forwardedFor: header('x-forwarded-for'),
-    forwardedProto: header('x-forwarded-proto'),
+    origin: headers.origin,
+    accept: headers.accept,
+    fetchDest: headers.fetchDest,
+    cookie: headers.cookie,
+    userAgent: headers.userAgent,
+    referer: headers.referer,
+    contentType: headers.contentType,
+    contentEncoding: headers.contentEncoding,
+    forwardedFor: headers.forwardedFor,
+    forwardedProto: headers.forwardedProto,
     body: NO_BODY,
   };
 }
@@ -220,9 +270,9 @@ export function listen(host: string, port: number, handlers: EdgeHandlers): Prom
       handled = true;
       const upload = {
         ...copied,
-        authorization: headers.values['authorization'] ?? '',
-        idempotencyKey: headers.values['idempotency-key'] ?? '',
-        contentLength: numberOf(headers.values['content-length'] ?? ''),
+        authorization: headers.authorization,
+        idempotencyKey: headers.idempotencyKey,
+        contentLength: numberOf(headers.contentLength),
       };
       const isOver = (): boolean => aborted || answered;
       const body = streamBody(response, isOver, (listener) => {

@@ -19,7 +19,7 @@ const PIECE_BYTES = 64 * 1024;
 
 /** The content of a chunk on its way to Redis, piece by piece while the chunk is open: closing one must hold up no answer. */
 export interface ChunkContent {
-  /** The bytes must not change any more. */
+  /** Copies the bytes. */
   add(bytes: Buffer): void;
   /** Sends the rest. Rejects when Redis did not take all: then the chunk is to be queued from its file. Commands of the same connection come after. */
   end(): Promise<void>;
@@ -27,30 +27,34 @@ export interface ChunkContent {
 
 export function createChunkContent(redis: Redis, prefix: string, chunkId: string): ChunkContent {
   const key = chunkContentKey(prefix, chunkId);
-  let pieces: Buffer[] = [];
-  let bytes = 0;
+  let piece = Buffer.alloc(0);
+  let filled = 0;
   let sent: Promise<unknown> | undefined;
 
   function send(): void {
-    const piece = Buffer.concat(pieces);
-    pieces = [];
-    bytes = 0;
+    const whole = piece.subarray(0, filled);
+    filled = 0;
     sent =
       sent === undefined
-        ? redis.set(key, piece, 'EX', EXPIRY_S)
-        : Promise.all([sent, redis.append(key, piece)]);
+        ? redis.set(key, whole, 'EX', EXPIRY_S)
+        : Promise.all([sent, redis.append(key, whole)]);
     // It is `end` that tells.
     sent.catch(() => undefined);
   }
 
   return {
-    add(more) {
-      pieces.push(more);
-      bytes += more.length;
-      if (bytes >= PIECE_BYTES) send();
+    add(bytes) {
+      for (let taken = 0; taken < bytes.length;) {
+        // What was sent is the client's until Redis has answered.
+        if (filled === 0) piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
+        const copied = bytes.copy(piece, filled, taken);
+        filled += copied;
+        taken += copied;
+        if (filled === PIECE_BYTES) send();
+      }
     },
     async end() {
-      if (bytes > 0 || sent === undefined) send();
+      if (filled > 0 || sent === undefined) send();
       await sent;
     },
   };

@@ -16,11 +16,12 @@ const PAYLOAD_BYTES_MAX = 1024 * 1024;
 /** A UTF-16 unit takes at most so many bytes of UTF-8. */
 const BYTES_A_UNIT_MAX = 3;
 
-/** Frames payloads one after the other. */
-export function encodeFrames(payloads: readonly string[]): Buffer {
+/** Frames payloads one after the other. The result is a part of `scratch` when that has room. */
+export function encodeFrames(payloads: readonly string[], scratch?: Buffer): Buffer {
   let bytesMax = 0;
   for (const payload of payloads) bytesMax += FRAME_BYTES + payload.length * BYTES_A_UNIT_MAX;
-  const buffer = Buffer.allocUnsafe(bytesMax);
+  const hasRoom = scratch !== undefined && bytesMax <= scratch.length;
+  const buffer = hasRoom ? scratch : Buffer.allocUnsafe(bytesMax);
   let at = 0;
   for (const payload of payloads) {
     const from = at + FRAME_BYTES;

@@ -38,6 +38,8 @@ const CHUNK_AGE_BUSY_MS = 250;
  */
 const CHUNKS_ON_THEIR_WAY = 8;
 const CHUNK_AGE_BACKLOG_MS = 2_000;
+/** Room for the records of a tick; of a larger one they get a buffer of their own. */
+const SCRATCH_BYTES = 256 * 1024;
 
 export interface ClosedChunk {
   readonly header: ChunkHeader;
@@ -93,6 +95,8 @@ export interface ChunkWriter {
 export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
   const syncFile = options.syncFile ?? fdatasyncSync;
   const open = new Map<ChunkKind, OpenChunk>();
+  // A buffer a tick would be garbage outside of the heap, which brings on full collections.
+  const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   // Random, so that a restarted edge whose clock stepped back can't repeat a chunk id.
   let sequence = randomInt(2 ** 31);
 
@@ -192,7 +196,7 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
         chunk = undefined;
       }
       chunk ??= openChunk(kind, origin);
-      const data = encodeFrames(records);
+      const data = encodeFrames(records, scratch);
       const { fd } = chunk;
       write(fd, data, chunk.bytes);
       if (options.sync === 'disk') syncOrEnd(() => syncFile(fd));

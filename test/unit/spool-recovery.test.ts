@@ -56,7 +56,10 @@ function writer(bytesFree = (): number => 1e9, closed: ClosedChunk[] = [], sent:
     clock: () => 5_000,
     bytesFree,
     outstanding: () => 0,
-    openContent: () => ({ add: (bytes) => sent.push(bytes), end: () => Promise.resolve() }),
+    openContent: () => ({
+      add: (bytes) => sent.push(Buffer.from(bytes)),
+      end: () => Promise.resolve(),
+    }),
     onClosed: (chunk) => closed.push(chunk),
     onSyncFailure(error) {
       throw error;
