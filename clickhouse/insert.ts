@@ -48,16 +48,55 @@ function encodeRow(row: Row): string {
   );
 }
 
+/** Needs no escaping, and is short enough to stand in a statement. */
+const PLAIN = /^[\w .:,/+-]{0,64}$/;
+
+/** The value as SQL; undefined when it is not plain. */
+function literalOf(value: string | number | null, type: string): string | undefined {
+  if (typeof value === 'string' && !PLAIN.test(value)) return undefined;
+  const literal = typeof value === 'string' ? `'${value}'` : String(value);
+  return type === 'String' ? literal : `CAST(${literal}, ${quote(type)})`;
+}
+
+/** Index → value as SQL of the columns that hold the same in all rows; one at least is left out. */
+function sharedLiterals(
+  columns: readonly Column[],
+  rows: readonly Row[],
+): ReadonlyMap<number, string> {
+  const [first = [], ...others] = rows;
+  let shared = columns.map((_, index) => index).slice(1);
+  if (others.length === 0) shared = [];
+  for (const row of others) {
+    if (shared.some((index) => row[index] !== first[index]))
+      shared = shared.filter((index) => row[index] === first[index]);
+  }
+  return new Map(
+    shared.flatMap((index) => {
+      const literal = literalOf(first[index] ?? null, columns[index]?.[1] ?? '');
+      return literal === undefined ? [] : [[index, literal] as const];
+    }),
+  );
+}
+
+/**
+ * Half of a block's columns hold one value, most of them none: these go as literals, which neither side has to write and
+ * read for each row.
+ */
 export async function insertGuarded(clickhouse: ClickHouse, insert: GuardedInsert): Promise<void> {
-  const names = insert.columns.map(([name]) => name).join(', ');
+  const { columns, rows } = insert;
+  const shared = sharedLiterals(columns, rows);
+  const sent = columns.flatMap((_, index) => (shared.has(index) ? [] : [index]));
+  const names = columns.map(([name]) => name).join(', ');
+  const values = columns.map(([name], index) => shared.get(index) ?? name).join(', ');
+  const structure = structureOf(columns.filter((_, index) => !shared.has(index)));
   await clickhouse.insert(
     `INSERT INTO ${insert.table} (${names})
      SETTINGS insert_deduplicate=1, insert_deduplication_token=${quote(insert.token)}, async_insert=0,
        max_insert_threads=1, max_threads=1, max_block_size=${ONE_BLOCK_ROWS}, min_insert_block_size_rows=${ONE_BLOCK_ROWS},
        min_insert_block_size_bytes=0, input_format_parallel_parsing=0, max_execution_time=${INSERT_SECONDS_MAX},
        date_time_input_format='best_effort'
-     SELECT ${names} FROM input(${quote(structureOf(insert.columns))}) WHERE ${insert.guard} FORMAT JSONCompactEachRow`,
-    insert.rows.map(encodeRow).join('\n'),
+     SELECT ${values} FROM input(${quote(structure)}) WHERE ${insert.guard} FORMAT JSONCompactEachRow`,
+    rows.map((row) => encodeRow(sent.map((index) => row[index] ?? null))).join('\n'),
   );
 }
 
@@ -105,9 +144,16 @@ const DAY_MS = 86_400_000;
 const two = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'));
 /** The date of the last time that was written: nearly always that of the next one. */
 let date = { day: Number.NaN, text: '' };
+/** Calls that come close together share their millisecond. */
+let last = { ms: Number.NaN, text: '' };
 
 /** `YYYY-MM-DD hh:mm:ss.mmm` in UTC, as ClickHouse reads it. Every row has several. */
 export function timeText(ms: number): string {
+  if (ms !== last.ms) last = { ms, text: textOf(ms) };
+  return last.text;
+}
+
+function textOf(ms: number): string {
   const day = Math.floor(ms / DAY_MS);
   if (date.day !== day) date = { day, text: new Date(ms).toISOString().slice(0, 10) };
   const rest = Math.floor(ms) - day * DAY_MS;
