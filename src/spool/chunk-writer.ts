@@ -27,11 +27,15 @@ import { encodeFrames } from './chunk-file.ts';
  */
 const CHUNK_HITS_MAX = 5_000;
 const CHUNK_BYTES_MAX = 2 * 1024 * 1024;
-/** At ordinary load a hit waits this long for company before it is queued. */
-const CHUNK_AGE_MAX_MS = 60;
-/** A chunk that got this many in that time is of a busy edge, and waits for more. */
-const BUSY_HITS = 150;
-const CHUNK_AGE_BUSY_MS = 250;
+/**
+ * At ordinary load a hit waits for company for the first of these ages before it is queued. A chunk that got so many in
+ * that time is of a busy edge, and waits for more: 7,500 conversions/s cost ClickHouse a third less in chunks of 500 ms.
+ */
+const AGES: readonly { readonly ms: number; readonly hitsToWaitOn: number }[] = [
+  { ms: 60, hitsToWaitOn: 150 },
+  { ms: 250, hitsToWaitOn: 1_600 },
+  { ms: 500, hitsToWaitOn: Infinity },
+];
 /**
  * More chunks than this on their way mean that what is behind pays too much a chunk: then chunks wait longer in
  * proportion, up to the most.
@@ -163,7 +167,7 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
 
   function isDue(chunk: OpenChunk): boolean {
     if (chunk.hitCount >= CHUNK_HITS_MAX || chunk.bytes >= CHUNK_BYTES_MAX) return true;
-    const ageMaxMs = chunk.hitCount < BUSY_HITS ? CHUNK_AGE_MAX_MS : CHUNK_AGE_BUSY_MS;
+    const ageMaxMs = AGES.find(({ hitsToWaitOn }) => chunk.hitCount < hitsToWaitOn)?.ms ?? 0;
     const crowd = Math.max(1, options.outstanding() / CHUNKS_ON_THEIR_WAY);
     const ageMs = options.clock() - chunk.header.openedAtMs;
     return ageMs >= Math.min(CHUNK_AGE_BACKLOG_MS, ageMaxMs * crowd);
