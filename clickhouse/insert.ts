@@ -51,11 +51,16 @@ function encodeRow(row: Row): string {
 /** Needs no escaping, and is short enough to stand in a statement. */
 const PLAIN = /^[\w .:,/+-]{0,64}$/;
 
-/** The value as SQL; undefined when it is not plain. */
+const NULLABLE = /^Nullable\((.*)\)$/;
+
+/** The value as SQL; undefined when it is not plain. What the type can't hold is refused: as a Nullable it would be NULL. */
 function literalOf(value: string | number | null, type: string): string | undefined {
+  if (value === null) return 'NULL';
   if (typeof value === 'string' && !PLAIN.test(value)) return undefined;
   const literal = typeof value === 'string' ? `'${value}'` : String(value);
-  return type === 'String' ? literal : `CAST(${literal}, ${quote(type)})`;
+  return type === 'String'
+    ? literal
+    : `CAST(${literal}, ${quote(NULLABLE.exec(type)?.[1] ?? type)})`;
 }
 
 /** Index → value as SQL of the columns that hold the same in all rows; one at least is left out. */

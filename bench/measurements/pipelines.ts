@@ -161,11 +161,12 @@ async function compare(stack: Stack, kind: Kind, settings: Settings): Promise<Ou
   await first.close();
   for (let round = 0; round < (settings.quick ? 1 : 3); round++) {
     await startSluice(stack);
-    ours.push(await confirm(sluice, ourRate, seconds));
+    // From the rate of the round before: a short probe promises more than a minute keeps.
+    ours.push(await confirm(sluice, ours.at(-1)?.rate ?? ourRate, seconds));
     rss = new Map([...stack.pids()].map(([name, pid]) => [name, peakRssBytes(pid)]));
     await stopSluice(stack);
     const peer = await startPeer(stack, kind, minted);
-    theirs.push(await confirm(peer.pipeline, peerRate, seconds));
+    theirs.push(await confirm(peer.pipeline, theirs.at(-1)?.rate ?? peerRate, seconds));
     await peer.close();
   }
   return { ours, theirs, rss, rowBytes: await rowBytesOf(stack, kind) };

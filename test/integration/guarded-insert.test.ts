@@ -94,6 +94,17 @@ it('rows of which the last alone differs', async () => {
   expect(await stored(rows)).toEqual(rows);
 });
 
+it.each([
+  ['money', 'much'],
+  ['time', 'soon'],
+  ['click_time', 'soon'],
+])('rows that share a %s that the column can not hold are refused', async (column, value) => {
+  const plain: Row = [0, '', TIME, null, null, 0, BLOCK_TIME_S];
+  const at = COLUMNS.findIndex(([name]) => name === column);
+  const rows = [1, 2].map((id): Row => [id, ...plain.slice(1).with(at - 1, value)]);
+  await expect(stored(rows)).rejects.toMatchObject({ code: 'CLICKHOUSE_REFUSED' });
+});
+
 it('nothing is written when the guard does not hold', async () => {
   const rows = [1, 2].map((id): Row => [id, '', TIME, null, null, 0, BLOCK_TIME_S]);
   expect(await stored(rows, 'NOT EXISTS (SELECT 1)')).toEqual([]);
