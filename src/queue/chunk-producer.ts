@@ -3,7 +3,7 @@ import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { ChunkHeader, ChunkKind } from '../domain/hit.ts';
 import { QUEUE_NAMES, queueNameOf, type ChunkJob, type QueueName } from './chunk-job.ts';
-import { createChunkContent, type ChunkContent } from './chunk-content.ts';
+import { createChunkContent, type ChunkContent, type PiecePool } from './chunk-content.ts';
 
 export interface ChunkProducer {
   /** Where the content of a chunk goes that is still open. */
@@ -50,8 +50,9 @@ export function createChunkProducer(redis: Redis, prefix: string, only?: QueueNa
     if (queue === undefined) throw new Error(`no queue for ${kind}`);
     return queue;
   };
+  const pool: PiecePool = [];
   const openContent = ({ chunkId }: ChunkHeader): ChunkContent =>
-    createChunkContent(redis, prefix, chunkId);
+    createChunkContent(redis, prefix, chunkId, pool);
 
   async function enqueue(job: ChunkJob, content: ChunkContent): Promise<void> {
     const { chunkId, kind } = job.header;

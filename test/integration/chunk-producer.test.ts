@@ -55,3 +55,21 @@ it('brings a content whole that went in pieces, and lets it expire', async () =>
   expect(await readContent(server.redis, PREFIX, CHUNK_ID)).toEqual(Buffer.concat(pieces));
   expect(await server.redis.ttl(chunkContentKey(PREFIX, CHUNK_ID))).toBeGreaterThan(0);
 });
+
+it('contents that are open side by side do not mix, also when their pieces are used again', async () => {
+  for (const round of [1, 2, 3]) {
+    const contents = ['a', 'b'].map((name, index) => ({
+      chunkId: `${CHUNK_ID}-${name}`,
+      content: producer.openContent({ ...JOB.header, chunkId: `${CHUNK_ID}-${name}` }),
+      fill: Buffer.alloc(10_000, 16 * round + index),
+    }));
+    for (let part = 0; part < 30; part++)
+      for (const { content, fill } of contents) content.add(fill.subarray(part));
+    await Promise.all(contents.map(({ content }) => content.end()));
+    for (const { chunkId, fill } of contents) {
+      const whole = Buffer.concat(Array.from({ length: 30 }, (_, part) => fill.subarray(part)));
+      expect((await readContent(server.redis, PREFIX, chunkId))?.equals(whole)).toBe(true);
+      await server.redis.del(chunkContentKey(PREFIX, chunkId));
+    }
+  }
+});
