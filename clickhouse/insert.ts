@@ -69,8 +69,9 @@ function sharedLiterals(
   rows: readonly Row[],
 ): ReadonlyMap<number, string> {
   const [first = [], ...others] = rows;
+  // A row alone shares nothing.
+  if (others.length === 0) return new Map();
   let shared = columns.map((_, index) => index).slice(1);
-  if (others.length === 0) shared = [];
   for (const row of others) {
     if (shared.some((index) => row[index] !== first[index]))
       shared = shared.filter((index) => row[index] === first[index]);

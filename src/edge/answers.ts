@@ -115,10 +115,9 @@ export function unknownEndpointAnswer(path: string, hitId: string, origin: strin
 }
 
 export function redirectAnswer(location: string, slug: string, cookie: string): Answer {
-  const status = '302 Found';
-  // The answer of every click: one text, no list.
-  const head = `${status}\r\nLocation: ${location}\r\nX-Sluice-Verdict: ${slug}\r\n${NO_STORE}`;
-  return { status, head: cookie === '' ? head : `${head}\r\nSet-Cookie: ${cookie}`, body: '' };
+  const lines = [`Location: ${location}`, `X-Sluice-Verdict: ${slug}`, NO_STORE];
+  if (cookie !== '') lines.push(`Set-Cookie: ${cookie}`);
+  return assemble('302 Found', lines, '');
 }
 
 export function invalidClickProblem(verdict: Verdict, detail: string, origin: string): Answer {

@@ -42,15 +42,9 @@ export function createClientReader(trustedProxies: readonly string[]): ClientRea
       if (comma < 0 || !isTrusted(ip)) break;
       end = comma;
     }
-    const proto = request.forwardedProto;
-    return {
-      ip,
-      https:
-        proto
-          .slice(proto.lastIndexOf(',') + 1)
-          .trim()
-          .toLowerCase() === 'https',
-    };
+    const protos = request.forwardedProto;
+    const proto = protos.slice(protos.lastIndexOf(',') + 1).trim();
+    return { ip, https: proto.toLowerCase() === 'https' };
   };
 }
 

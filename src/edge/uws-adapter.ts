@@ -74,7 +74,7 @@ const NO_BODY = Buffer.alloc(0);
 /** Its body is a file: streamed, and without the limit of other bodies. */
 export const UPLOAD_PATH = '/track/batch';
 
-/** Of several lines of a header the first counts; of a forwarding header or of Cookie they are one list. */
+/** Of several lines of a header the first that says anything counts; of a forwarding header or of Cookie they are one list. */
 function listed(before: string, separator: string, value: string): string {
   return before === '' ? value : before + separator + value;
 }
