@@ -8,7 +8,7 @@ import { count, fixed, ms, percent } from '../paper/numbers.ts';
 import type { Measurement, Result, Settings } from '../paper/result.ts';
 import { median } from '../paper/statistics.ts';
 import { startUws } from '../peers/start-uws.ts';
-import { GENERATOR_CORE, SERVER_CORE } from '../stage/cores.ts';
+import { besideServer, GENERATOR_CORE, SERVER_CORE } from '../stage/cores.ts';
 import { CONNECTIONS, runGenerator } from '../stage/load.ts';
 import { startStack } from '../stage/stack.ts';
 import { runWrk } from '../stage/wrk.ts';
@@ -100,4 +100,7 @@ async function run(settings: Settings): Promise<Result> {
   }
 }
 
-export const edgeLatency: Measurement = { name: 'latency', run };
+export const edgeLatency: Measurement = {
+  name: 'latency',
+  run: (settings) => besideServer(() => run(settings)),
+};

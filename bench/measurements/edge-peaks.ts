@@ -12,7 +12,7 @@ import { ratios, spread } from '../paper/statistics.ts';
 import { startNginx } from '../peers/nginx.ts';
 import { startUws } from '../peers/start-uws.ts';
 import { CONNECTIONS } from '../stage/load.ts';
-import { dropQueues, GENERATOR_CORE, SERVER_CORE } from '../stage/cores.ts';
+import { besideServer, dropQueues, GENERATOR_CORE, SERVER_CORE } from '../stage/cores.ts';
 import { freePort, startStack, type Stack } from '../stage/stack.ts';
 import { runWrk, type Peak } from '../stage/wrk.ts';
 
@@ -181,4 +181,7 @@ async function run(settings: Settings): Promise<Result> {
   }
 }
 
-export const edgePeaks: Measurement = { name: 'edge', run };
+export const edgePeaks: Measurement = {
+  name: 'edge',
+  run: (settings) => besideServer(() => run(settings)),
+};

@@ -25,8 +25,8 @@ import { count, fixed, percent, spreadText } from '../paper/numbers.ts';
 import type { Measurement, Result, Settings } from '../paper/result.ts';
 import { ratios, spread } from '../paper/statistics.ts';
 import { gateCommands } from '../peers/gate-commands.ts';
-import { GENERATOR_CORE, SERVER_CORE, TWO_CORES } from '../stage/cores.ts';
-import { cpuMs, pinTo } from '../stage/processes.ts';
+import { besideServer, GENERATOR_CORE, SERVER_CORE } from '../stage/cores.ts';
+import { cpuMs } from '../stage/processes.ts';
 import { startRedis } from '../stage/stack.ts';
 
 /** Calls a block: what a lane writer merges at full load. */
@@ -200,7 +200,6 @@ async function run(settings: Settings): Promise<Result> {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-bench-gate-'));
   const { redis, url, server } = await startRedis(dir, SERVER_CORE);
   try {
-    pinTo(process.pid, GENERATOR_CORE);
     const port = Number(new URL(url).port);
     const verdicts = settings.quick ? 80_000 : 400_000;
     const ours: Rate[] = [];
@@ -246,11 +245,13 @@ async function run(settings: Settings): Promise<Result> {
       charts: [],
     };
   } finally {
-    pinTo(process.pid, TWO_CORES);
     redis.disconnect();
     await server.stop('SIGKILL');
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
-export const gate: Measurement = { name: 'gate', run };
+export const gate: Measurement = {
+  name: 'gate',
+  run: (settings) => besideServer(() => run(settings)),
+};

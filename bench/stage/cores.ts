@@ -1,5 +1,6 @@
 /** Which cores a measurement uses, and what it leaves clean behind it. */
 import type { Redis } from 'ioredis';
+import { pinTo } from './processes.ts';
 
 /** Where one server is measured alone. */
 export const SERVER_CORE = '0';
@@ -7,6 +8,16 @@ export const SERVER_CORE = '0';
 export const GENERATOR_CORE = '1';
 /** The whole machine of the pipeline rows, also when there is more. */
 export const TWO_CORES = '0,1';
+
+/** Keeps this process and what it starts from then on off the core of a server that is measured alone. */
+export async function besideServer<T>(work: () => Promise<T>): Promise<T> {
+  pinTo(process.pid, GENERATOR_CORE);
+  try {
+    return await work();
+  } finally {
+    pinTo(process.pid, TWO_CORES);
+  }
+}
 
 const SCAN_COUNT = 1_000;
 

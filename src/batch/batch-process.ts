@@ -5,6 +5,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
+import { BEHIND_ALL } from '../niceness.ts';
 import type { KeyHolder } from './key-holders.ts';
 import type {
   BatchSettings,
@@ -90,7 +91,15 @@ export function createBatchProcess(settings: BatchSettings, logger: Logger): Bat
     if (child !== undefined || closed) return;
     clearTimeout(restart);
     child = fork(isSource ? script.replace(/\.js$/, '.ts') : script, [], {
-      execArgv: [`--max-old-space-size=${HEAP_MIB}`, ...(isSource ? ['--import', 'tsx'] : [])],
+      // From its first moment: loading what it needs costs half a second, which answers would wait for.
+      execPath: 'nice',
+      execArgv: [
+        '-n',
+        String(BEHIND_ALL),
+        process.execPath,
+        `--max-old-space-size=${HEAP_MIB}`,
+        ...(isSource ? ['--import', 'tsx'] : []),
+      ],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     child.on('message', onMessage);

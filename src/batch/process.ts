@@ -1,11 +1,10 @@
 /**
  * The batch process of an edge: reads uploads and feeds batches, so that neither costs the edge's event loop anything.
- * Runs at a lower priority than the edge and ends with it. Started by `batch-process.ts`.
+ * Ends with the edge. Started by `batch-process.ts`, at a lower priority.
  */
 import { pino } from 'pino';
 import { createClickHouse } from '../../clickhouse/client.ts';
 import { messageOf } from '../domain/app-error.ts';
-import { BEHIND_ALL, yieldCores } from '../niceness.ts';
 import { createChunkProducer } from '../queue/chunk-producer.ts';
 import { connectRedis } from '../redis/connect.ts';
 import { createRedisKeys } from '../redis/keys.ts';
@@ -86,7 +85,6 @@ async function answer(work: Work, number: number, question: Question): Promise<v
 }
 
 let work: Work | undefined;
-yieldCores(BEHIND_ALL);
 // Ctrl-C reaches the whole group: the edge decides when this process ends.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);

@@ -66,8 +66,6 @@ const DRAIN_MS = 8_000;
 /** How long a starting edge waits for a catalogue; then it listens, and answers 503 until there is one. */
 const CATALOGUE_WAIT_MS = 3_000;
 const LOOK_AGAIN_MS = 50;
-/** When the batch process is started, if no upload needed it before: not while everything else starts. */
-const BATCH_PROCESS_MS = 3_000;
 
 /** A balancer sends nothing to an edge that is not ready, so readiness must come back without a hit. */
 function startSpoolProbe(
@@ -256,8 +254,9 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
       return reason === 'aborted' ? undefined : refusalAnswer(reason);
     },
   });
+  // Before anybody asks: what it loads takes half a second of a core.
+  batches.start();
   const timers = [
-    setTimeout(() => batches.start(), BATCH_PROCESS_MS),
     setInterval(() => writer.closeDue(), TICK_MS),
     startHeartbeat(redis, keys, own.edgeNumber, confirmer, clock),
     startSpoolProbe(own.dir, bytesFree, counters, logger),
