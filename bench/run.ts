@@ -1,6 +1,7 @@
 /**
  * `npm run bench [-- NAME…] [--quick] [--rows 1e6,1e7] [--print]`: builds Sluice, runs the measurements one after the
- * other, prints them; a whole run writes docs/benchmarks.md as it goes. Ratios within one run are the result.
+ * other, prints them; a run without names writes docs/benchmarks.md as it goes. Quick ones leave out `console` and `steps`.
+ * Ratios within one run are the result.
  */
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
@@ -34,6 +35,8 @@ const MEASUREMENTS: readonly Measurement[] = [
   steps,
   start,
 ];
+/** Beside the promises; a quick run has five minutes. */
+const NOT_QUICK: ReadonlySet<Measurement> = new Set([consolePages, steps]);
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -51,9 +54,11 @@ function chosen(): readonly Measurement[] {
     console.error(`bench: there is no ${unknown.join(', ')}; there are ${known.join(', ')}`);
     process.exit(2);
   }
-  return positionals.length === 0
-    ? MEASUREMENTS
-    : MEASUREMENTS.filter(({ name }) => positionals.includes(name));
+  return MEASUREMENTS.filter((measurement) =>
+    positionals.length === 0
+      ? !(values.quick && NOT_QUICK.has(measurement))
+      : positionals.includes(measurement.name),
+  );
 }
 
 function readSettings(): Settings {
@@ -81,7 +86,7 @@ const settings = readSettings();
 execFileSync(projectPath('sluice'), ['--help'], { stdio: ['ignore', 'ignore', 'inherit'] });
 const startedAt = new Date();
 const sections: Section[] = [];
-const isWhole = measurements.length === MEASUREMENTS.length && !values.print;
+const isWhole = positionals.length === 0 && !values.print;
 for (const measurement of measurements) {
   const { name } = measurement;
   const began = performance.now();
