@@ -17,7 +17,7 @@ import type {
 } from './messages.ts';
 
 export interface BatchProcess {
-  /** Starts it, if nothing has yet: a fork holds up the edge for some ms, which no visitor should feel. */
+  /** Starts it, if nothing has yet. */
   start(): void;
   /** Rejects when it can't be known. */
   holderOf(keyHash: string): Promise<KeyHolder | null>;

@@ -246,6 +246,8 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     logger,
   });
   await untilKnown(() => follower.ready, clock);
+  // Before visitors come: a fork holds up the edge for some ms, and what the process loads takes half a second of a core.
+  batches.start();
   const front = await listen(options.host, options.port, {
     handle: (request, respond) => edge.handle(request, respond),
     upload: (request, body, respond) => uploads.upload(request, body, respond),
@@ -254,8 +256,6 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
       return reason === 'aborted' ? undefined : refusalAnswer(reason);
     },
   });
-  // Before anybody asks: what it loads takes half a second of a core.
-  batches.start();
   const timers = [
     setInterval(() => writer.closeDue(), TICK_MS),
     startHeartbeat(redis, keys, own.edgeNumber, confirmer, clock),
