@@ -22,13 +22,13 @@ it('every thread of the batch process is behind the edge as soon as node runs in
   );
   onTestFinished(() => batches.close());
   batches.start();
-  const task = `/proc/${String(batches.pid)}`;
-  await waitFor(() => readFileSync(`${task}/cmdline`, 'utf8').startsWith(process.execPath), {
+  const folder = `/proc/${String(batches.pid)}`;
+  await waitFor(() => readFileSync(`${folder}/cmdline`, 'utf8').startsWith(process.execPath), {
     what: 'node in the batch process',
     timeoutMs: 10_000,
     intervalMs: 1,
   });
   const nicest = Math.min(19, getPriority() + BEHIND_ALL);
-  const threads = readdirSync(`${task}/task`).map((thread) => getPriority(Number(thread)));
+  const threads = readdirSync(`${folder}/task`).map((thread) => getPriority(Number(thread)));
   expect(new Set(threads)).toEqual(new Set([nicest]));
 });
