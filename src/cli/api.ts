@@ -6,7 +6,6 @@ import { createApiServer } from '../api/server.ts';
 import { createCatalogueStore } from '../catalogue/store.ts';
 import type { Config } from '../config.ts';
 import { messageOf } from '../domain/app-error.ts';
-import { BEHIND_EDGE, yieldCores } from '../niceness.ts';
 import { connectRedis } from '../redis/connect.ts';
 import { createRedisKeys } from '../redis/keys.ts';
 import { clickhouseAccessOf, ipStorageOf, openSecrets, redisUrlOf } from '../secrets.ts';
@@ -22,7 +21,6 @@ function reachable(host: string): string {
 }
 
 export async function runApi(config: Config): Promise<number> {
-  yieldCores(BEHIND_EDGE);
   const logger = createLogger(config, 'api');
   const secrets = openSecrets(config);
   const keys = createRedisKeys();

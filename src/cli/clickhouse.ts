@@ -4,7 +4,6 @@ import { createEmbeddedClickHouse } from '../../clickhouse/embedded/server.ts';
 import { ENGINE_THREADS_MIN } from '../../clickhouse/embedded/threads.ts';
 import { AppError } from '../domain/app-error.ts';
 import type { Config } from '../config.ts';
-import { BEHIND_EDGE, yieldCores } from '../niceness.ts';
 import { openSecrets } from '../secrets.ts';
 import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
 
@@ -22,7 +21,6 @@ const ANALYST_RELATIONS = [
 ];
 
 export async function runClickHouse(config: Config): Promise<number> {
-  yieldCores(BEHIND_EDGE);
   const logger = createLogger(config, 'clickhouse');
   if (config.threadPoolSize < ENGINE_THREADS_MIN) {
     throw new AppError(

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { messageOf } from '../domain/app-error.ts';
 import { readConfig, type Config } from '../config.ts';
+import { BEHIND_EDGE, yieldCores } from '../niceness.ts';
 import type { ReplayCommandOptions } from './replay.ts';
 
 /** 0 done, 1 failed, 2 bad usage (CONTRACT.md). */
@@ -18,6 +19,12 @@ async function run(work: (config: Config) => Promise<number>): Promise<void> {
     console.error(`sluice: ${messageOf(error)}`);
     exitCode = FAILED;
   }
+}
+
+/** Runs a role that nobody waits for as visitors wait for an answer: behind the edge before it loads, which takes the most of a core. */
+function runBehindEdge(work: (config: Config) => Promise<number>): Promise<void> {
+  yieldCores(BEHIND_EDGE);
+  return run(work);
 }
 
 const program = new Command('sluice')
@@ -45,15 +52,17 @@ program
 program
   .command('worker')
   .description('one worker: judges and stores')
-  .action(() => run(async (config) => (await import('./worker.ts')).runWorker(config)));
+  .action(() => runBehindEdge(async (config) => (await import('./worker.ts')).runWorker(config)));
 program
   .command('api')
   .description('the API: reports, explain, catalogue')
-  .action(() => run(async (config) => (await import('./api.ts')).runApi(config)));
+  .action(() => runBehindEdge(async (config) => (await import('./api.ts')).runApi(config)));
 program
   .command('clickhouse')
   .description('the embedded ClickHouse')
-  .action(() => run(async (config) => (await import('./clickhouse.ts')).runClickHouse(config)));
+  .action(() =>
+    runBehindEdge(async (config) => (await import('./clickhouse.ts')).runClickHouse(config)),
+  );
 program
   .command('migrate')
   .description('bring the schema up to this version')

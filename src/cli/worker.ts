@@ -1,13 +1,19 @@
 /** `sluice worker`: one worker process. */
+import { setFlagsFromString } from 'node:v8';
 import { startWorkerRole } from '../../workers/ingest/role.ts';
 import type { Config } from '../config.ts';
-import { BEHIND_EDGE, yieldCores } from '../niceness.ts';
 import { clickhouseAccessOf, ipStorageOf, openSecrets, redisUrlOf } from '../secrets.ts';
 import { openCrashFile } from './crash.ts';
 import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
 
+/**
+ * How much the heap may grow over what is alive before it is swept, in percent. V8 goes up to four times that when it
+ * finds that sweeping pays little: 510 MiB resident under clicks and conversions together. Three times: 424, at the same CPU.
+ */
+const HEAP_GROWING_PERCENT = 200;
+
 export async function runWorker(config: Config): Promise<number> {
-  yieldCores(BEHIND_EDGE);
+  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
   const logger = createLogger(config, 'worker');
   const secrets = openSecrets(config);
   const worker = await startWorkerRole({

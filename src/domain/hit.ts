@@ -25,6 +25,11 @@ export const CONVERSION_ENDPOINTS: readonly ConversionEndpoint[] = ENDPOINTS.fil
     name !== 'click' && name !== 'unknown' && name !== 'manual',
 );
 
+/** The paths that endpoints are called at; for `manual` and `unknown`, which have none, one that no other has. */
+export const PATHS = Object.fromEntries(
+  ENDPOINTS.map((name) => [name, name === 'click' ? '/click' : `/track/${name}`]),
+) as Readonly<Record<Endpoint, string>>;
+
 /** How a hit came in; the `channel` column. `postback`: no browser asked; `pixel`: one did. */
 export const CHANNELS = ['postback', 'pixel', 'promo', 'batch', 'replay', 'manual'] as const;
 export type Channel = (typeof CHANNELS)[number];

@@ -7,7 +7,12 @@ import { messageOf } from '../domain/app-error.ts';
 import type { CatalogueSnapshot } from '../domain/catalogue.ts';
 import { createClickIdCodec, type ClickIdCodec } from '../domain/click-id.ts';
 import type { Reach } from '../domain/crash-points.ts';
-import { CONVERSION_ENDPOINTS, type ConversionEndpoint, type Endpoint } from '../domain/hit.ts';
+import {
+  CONVERSION_ENDPOINTS,
+  PATHS,
+  type ConversionEndpoint,
+  type Endpoint,
+} from '../domain/hit.ts';
 import type { ChunkWriter } from '../spool/chunk-writer.ts';
 import {
   jsonAnswer,
@@ -37,10 +42,9 @@ export interface Edge {
 }
 
 const METHODS = new Set(['GET', 'HEAD', 'POST']);
-const ROUTES: ReadonlyMap<string, Endpoint> = new Map<string, Endpoint>([
-  ['/click', 'click'],
-  ...CONVERSION_ENDPOINTS.map((name) => [`/track/${name}`, name] as const),
-]);
+const ROUTES: ReadonlyMap<string, Endpoint> = new Map(
+  (['click', ...CONVERSION_ENDPOINTS] as const).map((name) => [PATHS[name], name]),
+);
 
 function endpointOf(path: string): Endpoint | undefined {
   return ROUTES.get(path) ?? (path.startsWith('/track/') ? 'unknown' : undefined);

@@ -8,6 +8,7 @@ import {
   BATCH_KINDS,
   CHUNK_KINDS,
   ENDPOINTS,
+  PATHS,
   type BatchOrigin,
   type ChunkHeader,
   type ChunkKind,
@@ -39,18 +40,80 @@ const ESCAPES: Readonly<Record<string, string>> = {
   '\n': '\\n',
   '\r': '\\r',
 };
-const UNESCAPES: Readonly<Record<string, string>> = { '\\': '\\', t: '\t', n: '\n', r: '\r' };
+/** What nearly every browser says of itself, spelled in two characters: a quarter of a click's record. */
+const PHRASES: readonly (readonly [short: string, phrase: string])[] = [
+  ['\\1', 'Mozilla/5.0 ('],
+  ['\\2', 'AppleWebKit/537.36 (KHTML, like Gecko) Chrome/'],
+  ['\\3', 'AppleWebKit/605.1.15 (KHTML, like Gecko) Version/'],
+];
+const UNESCAPES: Readonly<Record<string, string>> = {
+  '\\': '\\',
+  t: '\t',
+  n: '\n',
+  r: '\r',
+  ...Object.fromEntries(PHRASES.map(([short, phrase]) => [short.slice(1), phrase])),
+};
 
 function escape(text: string): string {
   return NEEDS_ESCAPE.test(text) ? text.replace(/[\\\t\n\r]/g, (c) => ESCAPES[c] ?? c) : text;
 }
 
 function unescape(text: string): string {
+  if (!text.includes('\\')) return text;
   return text.replace(/\\(.)/g, (_, c: string) => UNESCAPES[c] ?? c);
 }
 
+const REMEMBERED_MAX = 2_000;
+
+/** User agents are few, and come again and again. */
+function remembering(make: (text: string) => string): (text: string) => string {
+  const known = new Map<string, string>();
+  return (text) => {
+    let made = known.get(text);
+    if (made === undefined) {
+      made = make(text);
+      if (known.size >= REMEMBERED_MAX) known.clear();
+      known.set(text, made);
+    }
+    return made;
+  };
+}
+
+const shorten = remembering((userAgent) =>
+  PHRASES.reduce((text, [short, phrase]) => text.replace(phrase, short), escape(userAgent)),
+);
+const lengthen = remembering(unescape);
+
+/** How the id of a hit begins that was made in that millisecond. */
+function headOfId(ms: number): string {
+  const hex = ms.toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-`;
+}
+
+const msInId = (hitId: string): number =>
+  Number.parseInt(hitId.slice(0, 8) + hitId.slice(9, 13), 16);
+
+// Many hits share a millisecond.
+let headMs = 0;
+let head = headOfId(headMs);
+
+/** '' for the time that is in the hit's id. */
+function timeField({ receivedAtMs, hitId }: RawHit): string {
+  if (receivedAtMs !== headMs) {
+    headMs = receivedAtMs;
+    head = headOfId(headMs);
+  }
+  return hitId.startsWith(head) ? '' : String(receivedAtMs);
+}
+
+/** What nearly all hits have is left out: GET, the endpoint's own path, false, the time of the id. */
 function encodeRaw(hit: RawHit): string {
-  return `${hit.hitId}\t${hit.receivedAtMs}\t${hit.endpoint}\t${escape(hit.method)}\t${escape(hit.path)}\t${escape(hit.query)}\t${escape(hit.body)}\t${hit.bodyIsBase64 ? 1 : 0}\t${escape(hit.contentType)}\t${escape(hit.cookies)}\t${hit.ip}\t${escape(hit.userAgent)}\t${escape(hit.referer)}\t${hit.fromBrowser ? 1 : 0}`;
+  const { hitId, endpoint } = hit;
+  const method = hit.method === 'GET' ? '' : escape(hit.method);
+  const path = hit.path === PATHS[endpoint] ? '' : escape(hit.path);
+  const isBase64 = hit.bodyIsBase64 ? '1' : '';
+  const fromBrowser = hit.fromBrowser ? '1' : '';
+  return `${hitId}\t${timeField(hit)}\t${endpoint}\t${method}\t${path}\t${escape(hit.query)}\t${escape(hit.body)}\t${isBase64}\t${escape(hit.contentType)}\t${escape(hit.cookies)}\t${hit.ip}\t${shorten(hit.userAgent)}\t${escape(hit.referer)}\t${fromBrowser}`;
 }
 
 /** The record of a click: the request, and what the edge made of it. */
@@ -79,11 +142,7 @@ export function unreadable(reason: string): never {
 /** Decodes one record; throws CHUNK_UNREADABLE for a line that `encodeHit` can't have made. */
 export function decodeHit(line: string): Hit {
   const fields = line.split('\t');
-  const escaped = line.includes('\\');
-  const text = (index: number): string => {
-    const field = fields[index] ?? '';
-    return escaped ? unescape(field) : field;
-  };
+  const text = (index: number): string => unescape(fields[index] ?? '');
   const endpoint = ENDPOINTS_BY_NAME.get(fields[2] ?? '');
   const ofBatch = fields.length === BATCH_FIELDS;
   if (
@@ -115,19 +174,21 @@ function rawOf<Name extends Endpoint>(
   fields: readonly string[],
   text: (index: number) => string,
 ): RawHit & { readonly endpoint: Name } {
+  const hitId = fields[0] ?? '';
+  // Files from before they were left out have time, method and path.
   return {
-    hitId: text(0),
-    receivedAtMs: Number(fields[1]),
+    hitId,
+    receivedAtMs: fields[1] === '' ? msInId(hitId) : Number(fields[1]),
     endpoint,
-    method: text(3),
-    path: text(4),
+    method: text(3) || 'GET',
+    path: text(4) || PATHS[endpoint],
     query: text(5),
     body: text(6),
     bodyIsBase64: fields[7] === '1',
     contentType: text(8),
     cookies: text(9),
     ip: text(10),
-    userAgent: text(11),
+    userAgent: lengthen(fields[11] ?? ''),
     referer: text(12),
     fromBrowser: fields[13] === '1',
   };

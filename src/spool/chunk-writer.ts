@@ -26,7 +26,7 @@ import { encodeFrames } from './chunk-file.ts';
  * chunks of 10,000 than in chunks of 5,000. What bounds them is the memory of a worker, which holds several, and that a
  * chunk's conversions are one block of their lane.
  */
-const CHUNK_HITS_MAX: Readonly<Record<ChunkKind, number>> = { clicks: 12_000, conversions: 5_000 };
+const CHUNK_HITS_MAX: Readonly<Record<ChunkKind, number>> = { clicks: 10_000, conversions: 5_000 };
 const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
 /**
  * At ordinary load a hit waits for company for the first of these ages before it is queued. A chunk that got so many in

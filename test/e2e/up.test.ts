@@ -1,10 +1,11 @@
 /** `sluice up` as an operator meets it: two instances side by side, clear refusals, starts again what dies. */
 import { createServer, type Server } from 'node:net';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LANE_COUNT } from '../../src/domain/gate-request.ts';
+import { BEHIND_EDGE } from '../../src/niceness.ts';
 import { runCommand, startSluice, type RunningSluice } from '../support/start-sluice.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -26,6 +27,22 @@ describe('sluice up', () => {
     }
     expect(two.pidsOf('edge')).toHaveLength(2);
     expect(one.edgeUrl).not.toBe(two.edgeUrl);
+  });
+
+  it('runs worker, API and ClickHouse behind the edge, with every thread', () => {
+    const nicenessOf = (role: string): Set<number> =>
+      new Set(
+        one
+          .pidsOf(role)
+          .flatMap((pid) => readdirSync(`/proc/${pid}/task`))
+          .map((thread) => getPriority(Number(thread))),
+      );
+    expect(nicenessOf('edge')).toEqual(new Set([getPriority()]));
+    const behind = Math.min(19, getPriority() + BEHIND_EDGE);
+    expect(nicenessOf('worker')).toEqual(new Set([behind]));
+    expect(nicenessOf('api')).toEqual(new Set([behind]));
+    // Its engine has a thread that puts itself first when root runs it: it watches memory.
+    expect(nicenessOf('clickhouse')).toContain(behind);
   });
 
   it('prints the admin key when it makes it, and only then', () => {

@@ -31,6 +31,7 @@ import { createClickAnswers } from './click-answers.ts';
 import { createClickStore } from './click-store.ts';
 import { createConversionIngest } from './conversions.ts';
 import { openCountryReader } from './country.ts';
+import { createHitRoom, type HitRoom } from './hit-room.ts';
 import { createLiveFirst } from './live-first.ts';
 import { createVerdictTail } from './verdict-tail.ts';
 
@@ -139,17 +140,21 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     throw new DelayedError();
   }
 
-  async function process(job: Job, token?: string): Promise<void> {
-    let outcome: 'stored' | 'wait';
-    const chunkId = job.id ?? '';
+  /** `gone`: done by another, or queued again. */
+  async function ingestJob(job: Job): Promise<'stored' | 'wait' | 'gone'> {
+    const content = await readContent(redis, keys.queuePrefix, job.id ?? '');
+    if (content === undefined) {
+      logger.info({ job: job.id }, 'a job without its content: done by another, or queued again');
+      return 'gone';
+    }
+    return ingest(decodeChunk(job.data, content));
+  }
+
+  async function process(room: HitRoom, job: Job, token?: string): Promise<void> {
+    let outcome: 'stored' | 'wait' | 'gone';
     if (job.queueName === ('batches' satisfies QueueName)) await liveFirst.turn();
     try {
-      const content = await readContent(redis, keys.queuePrefix, chunkId);
-      if (content === undefined) {
-        logger.info({ job: job.id }, 'a job without its content: done by another, or queued again');
-        return;
-      }
-      outcome = await ingest(decodeChunk(job.data, content));
+      outcome = await room.run(job.data, () => ingestJob(job));
     } catch (error) {
       if (error instanceof AppError && error.code === 'CHUNK_UNREADABLE') {
         // The edge has the file and queues it again once this copy of it is gone: trying that again would bring nothing.
@@ -160,19 +165,21 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
       logger.warn({ job: job.id, error: messageOf(error) }, 'a chunk was put back');
       return putBack(job, token, RETRY_MS);
     }
+    if (outcome === 'gone') return;
     if (outcome === 'wait') {
       counters.waits += 1;
       return putBack(job, token, WAIT_MS);
     }
     counters.chunks += 1;
     // What a Redis that fails now keeps of it goes by itself.
-    await dropContent(redis, keys.queuePrefix, chunkId).catch(() => undefined);
+    await dropContent(redis, keys.queuePrefix, job.id ?? '').catch(() => undefined);
   }
 
   const liveFirst = createLiveFirst(redis, keys.queuePrefix);
   const connections = QUEUE_NAMES.map((name) => {
     const connection = connectRedis(options.redisUrl, 'worker', onRedisError);
-    const worker = new Worker(name, process, {
+    const room = createHitRoom(name);
+    const worker = new Worker(name, (job, token) => process(room, job, token), {
       connection,
       prefix: keys.queuePrefix,
       concurrency: CONCURRENCY[name],
