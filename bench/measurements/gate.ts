@@ -79,7 +79,7 @@ function requestOf(lane: number, number: number, nowMs: number): GateRequest {
 }
 
 function eventOf(request: GateRequest): GateEvent {
-  return { conversion: claimantOf(request), releasedBy: '' };
+  return { conversion: claimantOf(request), releasedBy: '', judged: request };
 }
 
 /** A log that holds nothing: only the gate is measured. */

@@ -163,7 +163,8 @@ function createLog() {
     last: () => last,
     commit(events: readonly GateEvent[]): number {
       last += 1;
-      for (const event of events) entries.push({ ...event, position: last, catalogueVersion: 1 });
+      for (const { conversion, releasedBy } of events)
+        entries.push({ conversion, releasedBy, position: last, catalogueVersion: 1 });
       return last;
     },
   };
@@ -196,7 +197,8 @@ const EMPTY_REQUEST: GateRequest = {
 
 /** What a judged request does to the state, as the log says it. */
 function eventsOf(request: GateRequest, reply: GateReply | undefined): GateEvent[] {
-  if (reply?.kind === 'accepted') return [{ conversion: claimantOf(request), releasedBy: '' }];
+  if (reply?.kind === 'accepted')
+    return [{ conversion: claimantOf(request), releasedBy: '', judged: request }];
   if (reply?.kind !== 'changed' || reply.released !== 'now' || request.release === undefined)
     return [];
   return [{ conversion: request.release, releasedBy: request.hitId }];

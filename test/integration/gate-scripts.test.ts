@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { GateRequest } from '../../src/domain/gate-request.ts';
+import type { GateRequest, GateRules } from '../../src/domain/gate-request.ts';
 import { projectPath } from '../../src/project-root.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
 import { encodeEvents } from '../../workers/gate/apply-input.ts';
@@ -255,6 +255,40 @@ describe('the typed functions map every reply', () => {
       t5: 'r2',
     });
     expect(await server.redis.hget(keys.lane.caps(LANE, 12), 'g:ever')).toBe('1|t5');
+  });
+
+  /** What the fields of two conversions with the same ids hold, in one block or in two, judged under these rules. */
+  async function heldAfter(judgedBy: GateRules, blocks: readonly (readonly string[])[]) {
+    await server.redis.hset(meta, 'applied', '0');
+    for (const [index, ids] of blocks.entries()) {
+      const events = ids.map((transactionId) => {
+        const conversion = { ...accepted, transactionId, orderId: 'o1', trackId: 'k1' };
+        const judged = { ...request, hitId: transactionId, orderId: 'o1', trackId: 'k1' };
+        return { conversion, releasedBy: '', judged: { ...judged, rules: judgedBy } };
+      });
+      const { keys: names, args } = encodeEvents(events, () => rules, keys, LANE);
+      const positions = [String(index), String(index + 1)];
+      await scripts.applyScript.run(server.redis, names, [...positions, '{}', '', ...args]);
+    }
+    return {
+      click: await server.redis.hget(clicks, 'c1'),
+      order: await server.redis.hget(keys.lane.orders(LANE, 12), 'o1'),
+      track: await server.redis.hget(keys.lane.tracks(LANE, 12), 'k1'),
+    };
+  }
+
+  const twice = { click: 't1|t5|2', order: 't1|2', track: 't1|2' };
+  test.each([
+    ['one block', [['t1', 't5']]],
+    ['two', [['t1'], ['t5']]],
+  ])('of claims that no rule looked at, in %s: each counts', async (_, blocks) => {
+    const off = { ...rules, oncePerClick: false, uniqueOrderId: false, uniqueTrackId: false };
+    expect(await heldAfter(off, blocks)).toEqual(twice);
+  });
+
+  test('of a claim whose rules found everything free', async () => {
+    const on = { ...rules, oncePerClick: true, uniqueOrderId: true, uniqueTrackId: true };
+    expect(await heldAfter(on, [['t1']])).toEqual({ click: 't1', order: 't1', track: 't1' });
   });
 
   test('judging writes nothing', async () => {

@@ -1,5 +1,5 @@
 /** What apply.lua is given: the claims and releases of a stretch of the log, in its order, summed up by field. */
-import type { AcceptedConversion } from '../../src/domain/gate-request.ts';
+import type { AcceptedConversion, GateRequest } from '../../src/domain/gate-request.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
 import {
   byCapFields,
@@ -33,6 +33,7 @@ const NUMBERS: Readonly<Record<FieldKind, (claims: Claims) => readonly number[]>
   click: ({ claims, releases, firstLive, last }) => [claims, releases, firstLive, last],
   cap: ({ claims, releases, lastLive }) => [claims, releases, lastLive],
   mark: ({ last }) => [last],
+  free: ({ last }) => [last],
 };
 
 function createClaims(fields: FieldList) {
@@ -59,23 +60,32 @@ function claim(claims: Claims, number: number, lives: boolean): void {
   claims.lastLive = number;
 }
 
-/** What befalls every field that a conversion has under an offer's rules. */
+/** What befalls every field that a conversion has under an offer's rules. `judged`: see `GateEvent`. */
 function createOwnClaims(
   { claimsOf }: ReturnType<typeof createClaims>,
   keys: LaneKeys,
-): (conversion: AcceptedConversion, rules: RuleSignature) => readonly Claims[] {
+): (
+  conversion: AcceptedConversion,
+  rules: RuleSignature,
+  judged: GateRequest | undefined,
+) => readonly Claims[] {
   const capsOf = byCapFields((goalId, fields) =>
     fields.map((field) => claimsOf(keys.ofGoal(goalId).caps, field, 'cap')),
   );
-  return (conversion, rules) => {
+  return (conversion, rules, judged) => {
     const { clicks, orders, tracks } = keys.ofGoal(conversion.goalId);
-    const { clickId, orderId, trackId } = conversion;
-    const ip = ipField(rules, conversion.hitTimeMs, conversion.uniqueIp);
+    const { clickId, orderId, trackId, uniqueIp } = conversion;
+    const asked = judged?.rules;
+    const click = asked?.oncePerClick === true && judged?.clickId === clickId ? 'free' : 'click';
+    const order = asked?.uniqueOrderId === true && judged?.orderId === orderId ? 'free' : 'slot';
+    const track = asked?.uniqueTrackId === true && judged?.trackId === trackId ? 'free' : 'slot';
+    const address = judged?.uniqueIp === uniqueIp ? 'free' : 'slot';
+    const ip = ipField(rules, conversion.hitTimeMs, uniqueIp);
     const own: Claims[] = [];
-    if (clickId !== '') own.push(claimsOf(clicks, shortClick(clickId), 'click'));
-    if (orderId !== '') own.push(claimsOf(orders, orderId, 'slot'));
-    if (ip !== '') own.push(claimsOf(keys.ips(conversion.offerId), ip, 'slot'));
-    if (trackId !== '') own.push(claimsOf(tracks, trackId, 'slot'));
+    if (clickId !== '') own.push(claimsOf(clicks, shortClick(clickId), click));
+    if (orderId !== '') own.push(claimsOf(orders, orderId, order));
+    if (ip !== '') own.push(claimsOf(keys.ips(conversion.offerId), ip, address));
+    if (trackId !== '') own.push(claimsOf(tracks, trackId, track));
     own.push(...capsOf(conversion, rules.timezone));
     return own;
   };
@@ -100,10 +110,12 @@ export function encodeEvents(
     ),
   );
   const numberOf = (id: string): number => names.push(shortTransaction(id));
-  for (const { conversion, releasedBy } of events) {
+  for (const { conversion, releasedBy, judged } of events) {
     const { transactionId, offerId, goalId } = conversion;
     const number = numberOf(transactionId);
-    const own = ownClaims(conversion, rulesOf(offerId));
+    // A release may be of a field that is claimed here: then what is held is read.
+    const sure = released.size === 0 ? judged : undefined;
+    const own = ownClaims(conversion, rulesOf(offerId), sure);
     if (releasedBy === '') {
       const lives = !released.has(transactionId);
       for (const claims of own) claim(claims, number, lives);

@@ -12,6 +12,7 @@
 --            1 click:   claims, releases, the first claim that stays, the last claim
 --            2 counter: claims, releases, the last claim that stays
 --            3 mark:    the change that frees the transaction whose id the field is
+--            4 free:    the claim; the field is not read: it was judged free at the position that must be applied now
 -- ARGV[6…] transactions, then fields
 -- Reply    {'ok'} | {'position', applied or -1} | {'stale', offer id}
 
@@ -96,8 +97,9 @@ end
 local values = {[0] = slot_value, [1] = click_value, [2] = counter_value, [3] = mark_value}
 
 local writes, removals = {}, {}
-for _, group in ipairs(plan[1]) do
-  local value_of, key, first, to, numbers = values[group[1]], KEYS[group[2]], group[3], group[4], group[5]
+
+local function change(kind, key, first, to, numbers)
+  local value_of = values[kind]
   for from = first, to, FIELDS_A_CALL do
     local held = redis.call('HMGET', key, unpack(ARGV, from, math.min(to, from + FIELDS_A_CALL - 1)))
     local write, size, removal = {}, 0, {}
@@ -113,6 +115,23 @@ for _, group in ipairs(plan[1]) do
     if size > 0 then writes[#writes + 1] = {key, write} end
     if #removal > 0 then removals[#removals + 1] = {key, removal} end
   end
+end
+
+local function claim_free(key, first, to, numbers)
+  for from = first, to, FIELDS_A_CALL do
+    local write, size = {}, 0
+    for at = from, math.min(to, from + FIELDS_A_CALL - 1) do
+      write[size + 1], write[size + 2] = ARGV[at], transaction(numbers[at - first + 1])
+      size = size + 2
+    end
+    writes[#writes + 1] = {key, write}
+  end
+end
+
+local FREE = 4
+for _, group in ipairs(plan[1]) do
+  local kind, key, first, to, numbers = group[1], KEYS[group[2]], group[3], group[4], group[5]
+  if kind == FREE then claim_free(key, first, to, numbers) else change(kind, key, first, to, numbers) end
 end
 
 for _, write in ipairs(writes) do redis.call('HSET', write[1], unpack(write[2])) end

@@ -2,7 +2,7 @@
  * The fields that a conversion has in the gate's hashes. The same spelling serves judging, applying and rebuilding, so
  * the three can't disagree.
  */
-import type { AcceptedConversion } from '../../src/domain/gate-request.ts';
+import type { AcceptedConversion, GateRequest } from '../../src/domain/gate-request.ts';
 import type { UniqueIpWindow } from '../../src/domain/catalogue.ts';
 import { bucketOf, isIn, type Bucket } from '../../src/domain/time-buckets.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
@@ -38,6 +38,8 @@ export interface GateEvent {
   readonly conversion: AcceptedConversion;
   /** The change that frees; '': the conversion itself, which claims. */
   readonly releasedBy: string;
+  /** Of a claim that was accepted at the position right before: what was asked. What its rules look at was free then. */
+  readonly judged?: GateRequest;
 }
 
 export const CAP_PERIODS = [

@@ -1,10 +1,10 @@
 /**
  * Collects the hash fields that a script call names, each once, and lays them out as arguments: the fields of one key
- * side by side, so that Lua reads them by HMGET without taking anything apart. Knows nothing of what the fields mean.
+ * and kind side by side, so that Lua reads them by HMGET without taking anything apart. Knows nothing of what the fields mean.
  */
 
 /** How apply.lua treats the fields of a key; judge.lua only reads. Their order is spelled there too. */
-export const FIELD_KINDS = ['slot', 'click', 'cap', 'mark'] as const;
+export const FIELD_KINDS = ['slot', 'click', 'cap', 'mark', 'free'] as const;
 export type FieldKind = (typeof FIELD_KINDS)[number];
 
 /** A slot is a group and a place in it, in one number; 0 is no slot. */
@@ -39,16 +39,18 @@ export interface FieldList {
 export function createFieldList(firstKey: string): FieldList {
   const keys = [firstKey];
   const groups: Group[] = [];
-  const byKey = new Map<string, number>();
+  const byKind = Object.fromEntries(
+    FIELD_KINDS.map((kind) => [kind, new Map<string, number>()]),
+  ) as Record<FieldKind, Map<string, number>>;
   return {
     keys,
     slot(key, field, kind = 'slot') {
-      let number = byKey.get(key);
+      let number = byKind[kind].get(key);
       if (number === undefined) {
         keys.push(key);
         groups.push({ keyIndex: keys.length, kind, places: new Map() });
         number = groups.length;
-        byKey.set(key, number);
+        byKind[kind].set(key, number);
       }
       const places = groups[number - 1]?.places ?? new Map<string, number>();
       let place = places.get(field);

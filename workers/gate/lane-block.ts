@@ -60,7 +60,7 @@ function acceptedOf(request: GateRequest, fields: PostbackFields): AcceptedConve
 function eventsOf(request: GateRequest | undefined, fields: PostbackFields): readonly GateEvent[] {
   if (request === undefined) return [];
   if (fields.row_kind === 'conversion')
-    return [{ conversion: acceptedOf(request, fields), releasedBy: '' }];
+    return [{ conversion: acceptedOf(request, fields), releasedBy: '', judged: request }];
   if (request.release === undefined || fields.released === 0) return [];
   return [{ conversion: request.release, releasedBy: fields.hit_id }];
 }
