@@ -29,6 +29,7 @@ export function whereClick(
   };
 }
 
+/** One row of forty columns: threads and system calls would cost more than reading does. */
 export async function findClick(
   clickhouse: ClickHouse,
   codec: ClickIdCodec,
@@ -37,7 +38,8 @@ export async function findClick(
   const where = whereClick(codec, clickId);
   if (where === undefined) return undefined;
   const [found] = await clickhouse.query<Row>(
-    `SELECT *, toUnixTimestamp64Milli(click_time) AS click_ms FROM clicks WHERE ${where.sql} LIMIT 1`,
+    `SELECT *, toUnixTimestamp64Milli(click_time) AS click_ms FROM clicks WHERE ${where.sql} LIMIT 1
+     SETTINGS max_threads = 1, local_filesystem_read_method = 'mmap'`,
     where.parameters,
   );
   if (found === undefined) return undefined;

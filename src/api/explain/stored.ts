@@ -49,6 +49,12 @@ export const REQUEST_FIELDS = [
 /** Calls of one click or order that an answer holds. */
 export const CALLS_MAX = 100;
 
+/**
+ * By time, spelled so that the engine does not look for the oldest rows before it looks for the id: then it reads all
+ * eighty columns of every row.
+ */
+const OLDEST_FIRST = 'toUnixTimestamp64Milli(hit_time), hit_id';
+
 /** A line of a batch that could not be read: the reason is all that is stored of it. */
 function isUnreadableLine(row: Row): boolean {
   return row['batch_id'] !== '' && row['verdict_code'] === 120;
@@ -295,7 +301,7 @@ export async function explain(
     current,
     clickhouse.query<Row>(
       `SELECT * EXCEPT (lane, position, block_row, writer, chunk_time, chunk_hits, block_time) FROM postback_log
-       WHERE ${column} = {id:String} AND ${tenant.sql} ORDER BY hit_time, hit_id LIMIT ${CALLS_MAX}`,
+       WHERE ${column} = {id:String} AND ${tenant.sql} ORDER BY ${OLDEST_FIRST} LIMIT ${CALLS_MAX}`,
       { id, ...tenant.parameters },
     ),
     current.then((known) => clicksNamed(clickhouse, known, key, id, tenant)),
