@@ -40,7 +40,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   '\n': '\\n',
   '\r': '\\r',
 };
-/** What nearly every browser says of itself, spelled in two characters: a quarter of a click's record. */
+/** What nearly every browser says of itself, spelled in two characters: an eighth of a click's record. */
 const PHRASES: readonly (readonly [short: string, phrase: string])[] = [
   ['\\1', 'Mozilla/5.0 ('],
   ['\\2', 'AppleWebKit/537.36 (KHTML, like Gecko) Chrome/'],
