@@ -432,7 +432,8 @@ describe('large bodies', () => {
       timeoutMs: 5_000,
       what: 'another client',
     });
-    expect(server.peakBytes() - before).toBeLessThan(100 * MIB);
+    // Of 100 GB; a block of it is 64 MB, and a few are on their way.
+    expect(server.peakBytes() - before).toBeLessThan(256 * MIB);
     await reader?.cancel();
     await waitFor(async () => (await ask({ query: 'SELECT 1', query_id: 'slow' })).status === 200, {
       timeoutMs: 10_000,
