@@ -3,6 +3,7 @@
  * one id however often its file is read. In order of the records: 48 bit ms, 24 bit record number, 50 bit of the batch.
  */
 import { createHash } from 'node:crypto';
+import { headOfUuidV7 } from './uuid-v7.ts';
 
 /** Largest record number that fits. */
 export const BATCH_RECORDS_MAX = 2 ** 24 - 1;
@@ -13,8 +14,7 @@ export function createBatchHitIds(
   receivedAtMs: number,
 ): (record: number) => string {
   const hash = createHash('sha256').update(`batch ${batchId}`).digest('hex');
-  const ms = receivedAtMs.toString(16).padStart(12, '0');
-  const head = `${ms.slice(0, 8)}-${ms.slice(8)}-7`;
+  const head = headOfUuidV7(receivedAtMs);
   const variant = '89ab'.charAt(Number.parseInt(hash.charAt(0), 16) & 3);
   const tail = hash.slice(1, 13);
   return (record) => {

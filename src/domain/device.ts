@@ -1,5 +1,6 @@
 /** Device, operating system and browser of a User-Agent, remembered for the most recent ones. */
 import bowser from 'bowser';
+import { remembering } from './remembering.ts';
 
 export interface Device {
   /** desktop, mobile, tablet, tv, bot, or '' when unknown. */
@@ -15,20 +16,12 @@ const BOT =
   /bot\b|crawl|spider|slurp|headless|curl\/|wget\/|python-requests|okhttp|java\/|go-http-client/i;
 
 function parse(userAgent: string): Device {
+  if (userAgent === '') return UNKNOWN;
   const parsed = bowser.parse(userAgent);
   const device = BOT.test(userAgent) ? 'bot' : (parsed.platform.type ?? '');
   return { device, os: parsed.os.name ?? '', browser: parsed.browser.name ?? '' };
 }
 
 export function createDeviceReader(): (userAgent: string) => Device {
-  const remembered = new Map<string, Device>();
-  return (userAgent) => {
-    if (userAgent === '') return UNKNOWN;
-    const known = remembered.get(userAgent);
-    if (known !== undefined) return known;
-    if (remembered.size >= REMEMBERED_MAX) remembered.clear();
-    const device = parse(userAgent);
-    remembered.set(userAgent, device);
-    return device;
-  };
+  return remembering(REMEMBERED_MAX, parse);
 }

@@ -11,6 +11,17 @@ const HEX3 = Array.from({ length: COUNTER_MAX + 1 }, (_, count) =>
   count.toString(16).padStart(3, '0'),
 );
 
+/** How every UUIDv7 of that millisecond begins: the time and the version. */
+export function headOfUuidV7(ms: number): string {
+  const hex = ms.toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-7`;
+}
+
+/** The ms of an id that is known to be one: what it begins with is not looked at. */
+export function msOfHead(id: string): number {
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+}
+
 export function createHitIds(clock: () => number): () => string {
   const pool = Buffer.alloc(POOL_BYTES);
   let used = POOL_BYTES;
@@ -36,8 +47,7 @@ export function createHitIds(clock: () => number): () => string {
     used += 8;
     if (lastMs !== prefixMs) {
       prefixMs = lastMs;
-      const ms = lastMs.toString(16).padStart(12, '0');
-      prefix = `${ms.slice(0, 8)}-${ms.slice(8)}-7`;
+      prefix = headOfUuidV7(lastMs);
     }
     return `${prefix}${HEX3[counter] ?? ''}-${variant}${random.slice(1, 4)}-${random.slice(4)}`;
   };
@@ -50,5 +60,5 @@ const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f
 /** The ms inside a UUIDv7 in its canonical text form, or undefined for anything else. */
 export function msOfUuidV7(id: string): number | undefined {
   if (!UUID_V7.test(id)) return undefined;
-  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+  return msOfHead(id);
 }

@@ -1,6 +1,7 @@
 /** Who asks, and in which form they want the answer: trusted proxies, browsers, `return`. */
 import { RETURN_FORMS, type ReturnForm } from '../domain/hit.ts';
 import { canonicalIp, matchingCidr } from '../domain/ip-rules.ts';
+import { remembering } from '../domain/remembering.ts';
 import type { EdgeRequest } from './uws-adapter.ts';
 
 const IPV4 = /^\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}$/;
@@ -20,16 +21,10 @@ export function createClientReader(trustedProxies: readonly string[]): ClientRea
   const peerIp = (peer: string): string => (IPV4.test(peer) ? peer : (canonicalIp(peer) ?? peer));
   if (trustedProxies.length === 0) return (request) => ({ ip: peerIp(request.peer), https: false });
   // Proxies are few and ask all the time; visitors' addresses come here too, so the memory is bounded.
-  const known = new Map<string, boolean>();
-  const isTrusted = (ip: string): boolean => {
-    let trusted = known.get(ip);
-    if (trusted === undefined) {
-      trusted = matchingCidr(ip, trustedProxies) !== undefined;
-      if (known.size >= REMEMBERED_MAX) known.clear();
-      known.set(ip, trusted);
-    }
-    return trusted;
-  };
+  const isTrusted = remembering(
+    REMEMBERED_MAX,
+    (ip) => matchingCidr(ip, trustedProxies) !== undefined,
+  );
   return (request) => {
     let ip = peerIp(request.peer);
     if (!isTrusted(ip)) return { ip, https: false };

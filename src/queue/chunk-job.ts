@@ -18,6 +18,8 @@ import {
   type Hit,
   type RawHit,
 } from '../domain/hit.ts';
+import { remembering } from '../domain/remembering.ts';
+import { headOfUuidV7, msOfHead } from '../domain/uuid-v7.ts';
 
 export interface ChunkJob {
   readonly header: ChunkHeader;
@@ -63,45 +65,23 @@ function unescape(text: string): string {
   return text.replace(/\\(.)/g, (_, c: string) => UNESCAPES[c] ?? c);
 }
 
+/** User agents of the edge or worker. */
 const REMEMBERED_MAX = 2_000;
 
-/** User agents are few, and come again and again. */
-function remembering(make: (text: string) => string): (text: string) => string {
-  const known = new Map<string, string>();
-  return (text) => {
-    let made = known.get(text);
-    if (made === undefined) {
-      made = make(text);
-      if (known.size >= REMEMBERED_MAX) known.clear();
-      known.set(text, made);
-    }
-    return made;
-  };
-}
-
-const shorten = remembering((userAgent) =>
+const shorten = remembering(REMEMBERED_MAX, (userAgent) =>
   PHRASES.reduce((text, [short, phrase]) => text.replace(phrase, short), escape(userAgent)),
 );
-const lengthen = remembering(unescape);
-
-/** How the id of a hit begins that was made in that millisecond. */
-function headOfId(ms: number): string {
-  const hex = ms.toString(16).padStart(12, '0');
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-`;
-}
-
-const msInId = (hitId: string): number =>
-  Number.parseInt(hitId.slice(0, 8) + hitId.slice(9, 13), 16);
+const lengthen = remembering(REMEMBERED_MAX, unescape);
 
 // Many hits share a millisecond.
 let headMs = 0;
-let head = headOfId(headMs);
+let head = headOfUuidV7(headMs);
 
 /** '' for the time that is in the hit's id. */
 function timeField({ receivedAtMs, hitId }: RawHit): string {
   if (receivedAtMs !== headMs) {
     headMs = receivedAtMs;
-    head = headOfId(headMs);
+    head = headOfUuidV7(headMs);
   }
   return hitId.startsWith(head) ? '' : String(receivedAtMs);
 }
@@ -178,7 +158,7 @@ function rawOf<Name extends Endpoint>(
   // Files from before they were left out have time, method and path.
   return {
     hitId,
-    receivedAtMs: fields[1] === '' ? msInId(hitId) : Number(fields[1]),
+    receivedAtMs: fields[1] === '' ? msOfHead(hitId) : Number(fields[1]),
     endpoint,
     method: text(3) || 'GET',
     path: text(4) || PATHS[endpoint],

@@ -8,6 +8,22 @@ import { decodeHit, encodeHit } from '../../src/queue/chunk-job.ts';
 import { encodeFrames } from '../../src/spool/chunk-file.ts';
 
 const RECEIVED_MS = Date.UTC(2026, 5, 1);
+const plain: RawHit = {
+  hitId: '',
+  receivedAtMs: RECEIVED_MS,
+  endpoint: 'goal',
+  method: 'GET',
+  path: '/track/goal',
+  query: '',
+  body: '',
+  bodyIsBase64: false,
+  contentType: '',
+  cookies: '',
+  ip: '2001:db8::1',
+  userAgent: '',
+  referer: '',
+  fromBrowser: false,
+};
 const ofClick = {
   clickId: '0123456789abcdef0123456789abcdef',
   offerId: 16,
@@ -32,22 +48,9 @@ const anyHit = fc
   })
   .map(({ idMs, endpoint, method, path, texts, flags }): Hit => {
     const [query, body, cookies, userAgent, referer] = texts;
-    const raw: RawHit = {
-      hitId: createHitIds(() => idMs)(),
-      receivedAtMs: RECEIVED_MS,
-      endpoint,
-      method,
-      path,
-      query,
-      body,
-      bodyIsBase64: flags[0],
-      contentType: '',
-      cookies,
-      ip: '2001:db8::1',
-      userAgent,
-      referer,
-      fromBrowser: flags[1],
-    };
+    const [bodyIsBase64, fromBrowser] = flags;
+    const asked = { method, path, query, body, bodyIsBase64, cookies, userAgent, referer };
+    const raw = { ...plain, ...asked, hitId: createHitIds(() => idMs)(), fromBrowser };
     return endpoint === 'click' ? { ...raw, endpoint, ...ofClick } : { ...raw, endpoint };
   });
 
@@ -86,20 +89,14 @@ test('clicks of browsers take 300 bytes of the spool at the most, on average', (
     const headers = new Map(browserHeaders(index));
     const [path = '', query = ''] = clickPath(index, '').split('?');
     const click: ClickHit = {
+      ...plain,
       hitId: hitIds(),
-      receivedAtMs: RECEIVED_MS,
       endpoint: 'click',
-      method: 'GET',
       path,
       query,
-      body: '',
-      bodyIsBase64: false,
-      contentType: '',
-      cookies: '',
       ip: headers.get('X-Forwarded-For') ?? '',
       userAgent: headers.get('User-Agent') ?? '',
       referer: headers.get('Referer') ?? '',
-      fromBrowser: false,
       ...ofClick,
     };
     return encodeHit(click);
