@@ -148,10 +148,24 @@ describe('explain', () => {
     expect((await manager.send('PATCH', '/goals/13', { status: 'inactive' })).status).toBe(200);
   });
 
-  it('shows the history of a transaction that was changed', async () => {
+  it('shows a transaction as the view does, and the history of one that was changed', async () => {
     const clickId = await sendClick(sluice, 'o=16&a=1');
-    const made = await sendCall(sluice, manager, `conv?click_id=${clickId}&goal_alias=pending`);
+    const made = await sendCall(
+      sluice,
+      manager,
+      `conv?click_id=${clickId}&goal_alias=pending&adv_order_id=E-3&amount=7`,
+    );
     const id = String(made['transaction_id']);
+    const inView = async (): Promise<unknown> =>
+      JSON.parse(
+        await runSql(
+          sluice,
+          `SELECT * FROM transactions WHERE transaction_id = '${id}' FORMAT JSONEachRow`,
+        ),
+      );
+    const unchanged = await manager.get(`/explain?transaction_id=${id}`);
+    expect(unchanged.body['transactions']).toEqual([await inView()]);
+    expect(unchanged.body['events']).toEqual([]);
     const change = await sendCall(
       sluice,
       manager,
@@ -160,6 +174,7 @@ describe('explain', () => {
     expect(change).toMatchObject({ verdict_code: 0, transaction_id: id });
     const { body, text } = await manager.get(`/explain?transaction_id=${id}`);
     expect(body['calls']).toHaveLength(2);
+    expect(body['transactions']).toEqual([await inView()]);
     expect(body).toMatchObject({
       transactions: [{ conv_status: 'rejected' }],
       events: [{ conv_status: 'rejected', previous_conv_status: 'pending' }],
