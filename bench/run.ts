@@ -19,6 +19,7 @@ import { clickPipeline, conversionPipeline } from './measurements/pipelines.ts';
 import { start } from './measurements/start.ts';
 import { steps } from './measurements/steps.ts';
 import { printResult, writeDocument, type Section } from './paper/document.ts';
+import { readMachineTicks } from './paper/machine.ts';
 import type { Measurement, Result, Settings } from './paper/result.ts';
 
 const MEASUREMENTS: readonly Measurement[] = [
@@ -62,7 +63,7 @@ function chosen(): readonly Measurement[] {
 }
 
 function readSettings(): Settings {
-  const rows = values.rows?.split(',').map(Number) ?? (values.quick ? [1e6] : [1e6, 1e7, 5e7]);
+  const rows = values.rows?.split(',').map(Number) ?? (values.quick ? [3e5] : [1e6, 1e7, 5e7]);
   return { quick: values.quick, rows };
 }
 
@@ -90,11 +91,14 @@ const isWhole = positionals.length === 0 && !values.print;
 for (const measurement of measurements) {
   const { name } = measurement;
   const began = performance.now();
+  const ticks = readMachineTicks();
   console.error(`bench: ${name} …`);
   const result = await measurement.run(settings).catch(failed(name));
   const seconds = (performance.now() - began) / 1000;
-  sections.push({ name, result, seconds });
-  console.log(printResult({ name, result, seconds }));
+  const { all, stolen } = readMachineTicks();
+  const section = { name, result, seconds, stolen: (stolen - ticks.stolen) / (all - ticks.all) };
+  sections.push(section);
+  console.log(printResult(section));
   // After each: a run that is broken off keeps what it measured.
   if (isWhole) {
     const missing = measurements.slice(sections.length).map((left) => left.name);

@@ -71,7 +71,7 @@ async function run(settings: Settings): Promise<Result> {
       return resultOf('This version has no `/track/batch`.', { measured: 'not built yet' });
     await stack.start('worker');
     await stack.start('api');
-    const lines = settings.quick ? FULL_LINES / 10 : FULL_LINES;
+    const lines = settings.quick ? FULL_LINES / 20 : FULL_LINES;
     const { clicks } = await mintClicks(stack, lines);
     const text = clicks
       .map(({ clickId }, index) =>

@@ -201,7 +201,7 @@ async function run(settings: Settings): Promise<Result> {
   const { redis, url, server } = await startRedis(dir, SERVER_CORE);
   try {
     const port = Number(new URL(url).port);
-    const verdicts = settings.quick ? 80_000 : 400_000;
+    const verdicts = settings.quick ? 40_000 : 400_000;
     const ours: Rate[] = [];
     const theirs: Rate[] = [];
     for (let round = 0; round < (settings.quick ? 2 : 7); round++) {

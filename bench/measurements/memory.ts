@@ -12,10 +12,13 @@ import { peakRssBytes } from '../stage/processes.ts';
 import { askAgain, startStack, until, type Stack } from '../stage/stack.ts';
 import type { Traffic } from '../load/requests.ts';
 
+/** Data and what keeping it takes, without what connections and the append-only file hold for the moment. */
 async function redisBytes(stack: Stack): Promise<number> {
   const info = await stack.redis.info('memory');
-  const total = Number(/^used_memory_dataset:(\d+)/m.exec(info)?.[1]);
-  return total + Number(/^used_memory_overhead:(\d+)/m.exec(info)?.[1]);
+  const bytesOf = (name: string): number =>
+    Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1]);
+  const all = bytesOf('used_memory_dataset') + bytesOf('used_memory_overhead');
+  return all - bytesOf('mem_clients_normal') - bytesOf('mem_aof_buffer');
 }
 
 async function rows(stack: Stack, sql: string): Promise<number> {
@@ -122,7 +125,7 @@ async function run(settings: Settings): Promise<Result> {
     const mib = 1024 ** 2;
     return {
       title: 'Memory and spool',
-      method: `INFO MEMORY of Redis (data and overhead, without what the allocator keeps) before and after ${count(hits)} clicks and as many conversions with every check on, once all of them are rows and no job is left. ${count(accepted)} of ${count(all)} calls were accepted. RSS is the highest the kernel saw (VmHWM). The spool is read from its files while no worker runs; its records hold the whole request, headers included.`,
+      method: `INFO MEMORY of Redis (data and overhead, without what the allocator, connections and the append-only file hold for the moment) before and after ${count(hits)} clicks and as many conversions with every check on, once all of them are rows and no job is left. ${count(accepted)} of ${count(all)} calls were accepted. RSS is the highest the kernel saw (VmHWM). The spool is read from its files while no worker runs; its records hold the whole request, headers included.`,
       findings: [
         finding('Redis, a click', aClick, `${fixed(aClick, 1)} bytes`, 1, '0'),
         finding(

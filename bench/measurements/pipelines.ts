@@ -142,13 +142,13 @@ async function stopSluice(stack: Stack): Promise<void> {
 async function compare(stack: Stack, kind: Kind, settings: Settings): Promise<Outcome> {
   const minted = await mintClicks(
     stack,
-    kind === 'clicks' ? 0 : settings.quick ? 400_000 : 5_000_000,
+    kind === 'clicks' ? 0 : settings.quick ? 250_000 : 5_000_000,
   );
   await loadPeerClicks(stack, minted, 400_000);
   const plan: SearchPlan = settings.quick
-    ? { firstRate: kind === 'clicks' ? 14_000 : 6_000, probeSeconds: 3, precision: 1.6 }
+    ? { firstRate: kind === 'clicks' ? 14_000 : 5_000, probeSeconds: 2, precision: 1.6 }
     : { firstRate: 12_000, probeSeconds: 12, precision: 1.06 };
-  const seconds = settings.quick ? 6 : 60;
+  const seconds = settings.quick ? 5 : 60;
   const ours: Held[] = [];
   const theirs: Held[] = [];
   let rss = new Map<string, number>();
@@ -157,7 +157,7 @@ async function compare(stack: Stack, kind: Kind, settings: Settings): Promise<Ou
   const ourRate = await search(sluice, plan);
   await stopSluice(stack);
   const first = await startPeer(stack, kind, minted);
-  const peerRate = await search(first.pipeline, { ...plan, firstRate: settings.quick ? 240 : 400 });
+  const peerRate = await search(first.pipeline, { ...plan, firstRate: settings.quick ? 180 : 400 });
   await first.close();
   for (let round = 0; round < (settings.quick ? 1 : 3); round++) {
     await startSluice(stack);

@@ -3,12 +3,15 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { projectPath } from '../../src/project-root.ts';
 import { drawChart } from './chart.ts';
 import { describeMachine } from './machine.ts';
+import { percent } from './numbers.ts';
 import type { Finding, Result, Table } from './result.ts';
 
 export interface Section {
   readonly name: string;
   readonly result: Result;
   readonly seconds: number;
+  /** Part of the cores' time that the hypervisor gave to other machines meanwhile: figures are worse by that and more. */
+  readonly stolen: number;
 }
 
 export interface Run {
@@ -45,10 +48,10 @@ function printCharts(result: Result): string {
 }
 
 /** One measurement as text, for the terminal and the document. */
-export function printResult({ name, result, seconds }: Section): string {
+export function printResult({ name, result, seconds, stolen }: Section): string {
   const parts = [
     `## ${result.title}`,
-    `\`npm run bench -- ${name}\`, ${Math.round(seconds)} s. ${result.method}`,
+    `\`npm run bench -- ${name}\`, ${Math.round(seconds)} s, ${percent(stolen)} of the cores' time stolen by other machines. ${result.method}`,
     ...(result.findings.length === 0 ? [] : [findingsTable(result.findings)]),
     ...result.tables.map(printTable),
   ];

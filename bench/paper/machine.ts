@@ -21,6 +21,24 @@ function packageVersion(name: string): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
+/** Ticks of all cores since the machine started, and those of them that a hypervisor gave to others. */
+export interface MachineTicks {
+  readonly all: number;
+  readonly stolen: number;
+}
+
+const STEAL_FIELD = 7;
+
+export function readMachineTicks(): MachineTicks {
+  const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n');
+  // After steal come guest times, which are counted in user time already.
+  const ticks = line
+    .split(/\s+/)
+    .slice(1, STEAL_FIELD + 2)
+    .map(Number);
+  return { all: ticks.reduce((sum, each) => sum + each, 0), stolen: ticks[STEAL_FIELD] ?? 0 };
+}
+
 export function describeMachine(startedAt: Date): readonly (readonly [string, string])[] {
   const cores = cpus();
   return [
