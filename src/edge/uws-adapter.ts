@@ -4,6 +4,7 @@
  * 16 KiB limit is enforced here, because the library's own only bites when a request spans reads.
  */
 import type { HttpRequest, HttpResponse, us_listen_socket } from 'uWebSockets.js';
+import { remembering } from '../domain/remembering.ts';
 import type { Answer } from './answers.ts';
 
 /** Request line and headers; CONTRACT.md. */
@@ -178,6 +179,22 @@ function readBody(
   });
 }
 
+/** Peers whose address was spelled out. */
+const PEERS_MAX = 10_000;
+const BYTES_OF_IPV4 = 4;
+
+const ipv4Text = remembering(PEERS_MAX, (bits: number) =>
+  [bits >>> 24, (bits >>> 16) & 255, (bits >>> 8) & 255, bits & 255].join('.'),
+);
+
+/** By its bytes: to be given the text takes a microsecond, a tenth of what a call costs the edge. */
+function peerOf(response: HttpResponse): string {
+  const address = response.getRemoteAddress();
+  return address.byteLength === BYTES_OF_IPV4
+    ? ipv4Text(new DataView(address).getInt32(0))
+    : Buffer.from(response.getRemoteAddressAsText()).toString('latin1');
+}
+
 function copyRequest(
   request: HttpRequest,
   response: HttpResponse,
@@ -187,7 +204,7 @@ function copyRequest(
     method: request.getCaseSensitiveMethod(),
     path: request.getUrl(),
     query: request.getQuery() ?? '',
-    peer: Buffer.from(response.getRemoteAddressAsText()).toString('latin1'),
+    peer: peerOf(response),
     origin: headers.origin,
     accept: headers.accept,
     fetchDest: headers.fetchDest,
