@@ -88,7 +88,7 @@ async function race(
   settings: Settings,
 ): Promise<Map<string, Peak[]>> {
   const peaks = new Map(contestants.map(({ name }): [string, Peak[]] => [name, []]));
-  const rounds = settings.quick ? 2 : 7;
+  const rounds = settings.quick ? 2 : 5;
   for (let round = 0; round < rounds; round++) {
     const turn = round % contestants.length;
     for (const contestant of [...contestants.slice(turn), ...contestants.slice(0, turn)])

@@ -204,7 +204,7 @@ async function run(settings: Settings): Promise<Result> {
     const verdicts = settings.quick ? 40_000 : 400_000;
     const ours: Rate[] = [];
     const theirs: Rate[] = [];
-    for (let round = 0; round < (settings.quick ? 2 : 7); round++) {
+    for (let round = 0; round < (settings.quick ? 2 : 5); round++) {
       ours.push(await runGate(redis, server.pid, verdicts));
       theirs.push(await runCommands(redis, port, server.pid, verdicts));
     }
