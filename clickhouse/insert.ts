@@ -3,6 +3,7 @@
  * ClickHouse. Success says nothing (a dropped duplicate also reports it) and an error proves nothing: read back.
  */
 import { isRetryable } from '../src/domain/app-error.ts';
+import { remembering } from '../src/domain/remembering.ts';
 import type { ClickHouse } from './client.ts';
 import type { Column } from './tables.ts';
 
@@ -150,14 +151,11 @@ const DAY_MS = 86_400_000;
 const two = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'));
 /** The date of the last time that was written: nearly always that of the next one. */
 let date = { day: Number.NaN, text: '' };
-/** Calls that come close together share their millisecond. */
-let last = { ms: Number.NaN, text: '' };
+/** Calls that come close together share their millisecond, and those of a chunk its time. */
+const TIMES_MAX = 1_000;
 
 /** `YYYY-MM-DD hh:mm:ss.mmm` in UTC, as ClickHouse reads it. Every row has several. */
-export function timeText(ms: number): string {
-  if (ms !== last.ms) last = { ms, text: textOf(ms) };
-  return last.text;
-}
+export const timeText = remembering(TIMES_MAX, textOf);
 
 function textOf(ms: number): string {
   const day = Math.floor(ms / DAY_MS);

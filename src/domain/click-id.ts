@@ -23,9 +23,32 @@ export interface ClickIdCodec {
   mint(ms: number, offerId: number, edgeNumber: number, sequence: number): string;
   /** Undefined when the text is not 32 lower-case hex characters or was not minted under any key. */
   open(id: string): OpenedClickId | undefined;
+  /** Of each id what `open` says of it. A call of the cipher costs some 2 µs, for one id or for ten thousand. */
+  openAll(ids: readonly string[]): readonly (OpenedClickId | undefined)[];
 }
 
 const SHAPE = /^[0-9a-f]{32}$/;
+const BLOCK_BYTES = 16;
+
+/** What a decrypted block holds; undefined: it was not minted under this key. */
+function readBlock(plain: Buffer, at: number): OpenedClickId | undefined {
+  if (plain.readUInt32BE(at + 12) !== 0) return undefined;
+  const middle = plain.readUInt32BE(at + 4);
+  const low = plain.readUInt32BE(at + 8);
+  return {
+    ms: EPOCH_MS + plain.readUInt32BE(at) * 1024 + (middle >>> 22),
+    offerId: ((middle & 0x3fffff) << 2) | (low >>> 30),
+    edgeNumber: (low >>> 20) & EDGE_NUMBER_MAX,
+    sequence: low & SEQUENCE_MAX,
+  };
+}
+
+/** The codec, with these ids opened already: what a chunk's calls name is asked for twice each. */
+export function withOpened(codec: ClickIdCodec, ids: readonly string[]): ClickIdCodec {
+  const opened = codec.openAll(ids);
+  const known = new Map(ids.map((id, index) => [id, opened[index]]));
+  return { ...codec, open: (id) => (known.has(id) ? known.get(id) : codec.open(id)) };
+}
 
 export function createClickIdCodec(keys: CatalogueState['click_id_keys']): ClickIdCodec {
   // One cipher object a key: ECB without padding keeps no state between blocks, and making one costs more than a block.
@@ -35,7 +58,23 @@ export function createClickIdCodec(keys: CatalogueState['click_id_keys']): Click
   const decrypts = secrets
     .toReversed()
     .map((secret) => createDecipheriv('aes-128-ecb', secret, null).setAutoPadding(false));
-  const block = Buffer.alloc(16);
+  const block = Buffer.alloc(BLOCK_BYTES);
+
+  function openAll(ids: readonly string[]): readonly (OpenedClickId | undefined)[] {
+    const opened: (OpenedClickId | undefined)[] = ids.map(() => undefined);
+    let left = [...ids.keys()].filter((index) => SHAPE.test(ids[index] ?? ''));
+    for (const decrypt of decrypts) {
+      if (left.length === 0) break;
+      const blocks = Buffer.from(left.map((index) => ids[index]).join(''), 'hex');
+      const plain = decrypt.update(blocks);
+      left = left.filter((index, at) => {
+        opened[index] = readBlock(plain, at * BLOCK_BYTES);
+        return opened[index] === undefined;
+      });
+    }
+    return opened;
+  }
+
   return {
     mint(ms, offerId, edgeNumber, sequence) {
       if (encrypt === undefined) throw new Error('the catalogue has no click id key');
@@ -47,22 +86,7 @@ export function createClickIdCodec(keys: CatalogueState['click_id_keys']): Click
       block.writeUInt32BE(0, 12);
       return encrypt.update(block).toString('hex');
     },
-    open(id) {
-      if (!SHAPE.test(id)) return undefined;
-      const bytes = Buffer.from(id, 'hex');
-      for (const decrypt of decrypts) {
-        const plain = decrypt.update(bytes);
-        if (plain.readUInt32BE(12) !== 0) continue;
-        const middle = plain.readUInt32BE(4);
-        const low = plain.readUInt32BE(8);
-        return {
-          ms: EPOCH_MS + plain.readUInt32BE(0) * 1024 + (middle >>> 22),
-          offerId: ((middle & 0x3fffff) << 2) | (low >>> 30),
-          edgeNumber: (low >>> 20) & EDGE_NUMBER_MAX,
-          sequence: low & SEQUENCE_MAX,
-        };
-      }
-      return undefined;
-    },
+    open: (id) => openAll([id])[0],
+    openAll,
   };
 }

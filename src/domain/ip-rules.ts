@@ -27,9 +27,15 @@ export function isIpKey(text: string): boolean {
   return text.startsWith(IP_KEY_PREFIX);
 }
 
-/** What Unique IP compares: an IPv4 address whole, an IPv6 address by its /64, a stored hash as it is. '' for neither. */
+/** What `uniqueIpOf` makes of an IPv6 address; no address ends like that. */
+const IPV6_NETWORK = /^[0-9a-f:]+::\/64$/;
+
+/**
+ * What Unique IP compares: an IPv4 address whole, an IPv6 address by its /64. What is compared already, a stored hash
+ * too, stays as it is. '' for anything else.
+ */
 export function uniqueIpOf(ip: string): string {
-  if (isIpKey(ip)) return ip;
+  if (isIpKey(ip) || IPV6_NETWORK.test(ip)) return ip;
   const canonical = canonicalIp(ip);
   if (canonical === undefined) return '';
   if (!canonical.includes(':')) return canonical;

@@ -15,7 +15,7 @@ export interface IpStorage {
   readonly hashes: boolean;
   /** What an `ip` column holds of an address: whole; IPv4 by its /24 and IPv6 by its /48; or its key. */
   shown(ip: string): string;
-  /** What Unique IP compares, of an address or of a key that was stored before; '' for neither. */
+  /** What Unique IP compares, of an address or of what it compares already; '' for neither. */
   key(ipOrKey: string): string;
   /** A stored request or detail without the whole address; `ips` are those known to be in it. */
   blank(text: string, ips: readonly string[]): string;

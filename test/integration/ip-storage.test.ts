@@ -2,7 +2,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { createClickIdCodec } from '../../src/domain/click-id.ts';
-import { createIpStorage, type IpStorageMode } from '../../src/domain/ip-storage.ts';
+import {
+  createIpStorage,
+  IP_STORAGE_MODES,
+  type IpStorageMode,
+} from '../../src/domain/ip-storage.ts';
 import { createHitIds } from '../../src/domain/uuid-v7.ts';
 import { createRedisKeys, type RedisKeys } from '../../src/redis/keys.ts';
 import { catalogue, goal, offer, TEST_KEY } from '../support/catalogue.ts';
@@ -58,8 +62,12 @@ const worker = (mode: IpStorageMode): TestWorker =>
     ips: createIpStorage(mode, 'a secret of the test'),
   });
 
-/** A click from the address and its postback; resolves to the verdict. */
-async function convert(by: TestWorker, ip: string): Promise<number | undefined> {
+/** A click from the address and a call of its server, or of the visitor's browser; resolves to the verdict. */
+async function convert(
+  by: TestWorker,
+  ip: string,
+  from: 'server' | 'browser' = 'server',
+): Promise<number | undefined> {
   sequence += 1;
   const at = Date.now();
   const clickId = codec.mint(at, 16, 1, sequence);
@@ -69,7 +77,8 @@ async function convert(by: TestWorker, ip: string): Promise<number | undefined> 
   const call = conversionHit(hitId, at, {
     endpoint: 'goal-by-click-id',
     query: `click_id=${clickId}&ip=${ip}`,
-    ip: '192.0.2.200',
+    ip: from === 'server' ? '192.0.2.200' : ip,
+    fromBrowser: from === 'browser',
   });
   await by.ingest(conversionChunk(`1-${at}-${sequence}-t`, [call]));
   const [row] = await clickhouse.query<{ verdict_code: number }>(
@@ -101,6 +110,17 @@ for (const mode of ['truncated', 'hashed'] as const) {
     if (mode === 'truncated') expect(stored).toContain('198.51.100.0');
   });
 }
+
+it.each(IP_STORAGE_MODES)('%s: an IPv6 network converts once, whoever calls', async (mode) => {
+  const one = worker(mode);
+  expect(await convert(one, V6, 'browser')).toBe(0);
+  expect(await convert(one, V6_SAME_NETWORK, 'browser')).toBe(102);
+  expect(await convert(one, V6_SAME_NETWORK)).toBe(102);
+  expect(await convert(one, '2001:db8:aaaa:cccc::1')).toBe(0);
+  // What Redis is rebuilt from says the same.
+  await server.redis.flushall();
+  expect(await convert(worker(mode), V6_SAME_NETWORK, 'browser')).toBe(102);
+});
 
 it('recognises addresses that were stored whole before the setting was changed', async () => {
   expect(await convert(worker('full'), V4)).toBe(0);

@@ -13,8 +13,11 @@ export interface RuleSignature {
   readonly uniqueIpWindow: UniqueIpWindow | null;
 }
 
-/** Which spelling the state's values have: a state in another one is rebuilt from the log. */
-const STATE_FORMAT = '3';
+/**
+ * Which spelling the state has: a state in another one is rebuilt from the log. 4: IPv6 addresses are claimed, which
+ * were left out before.
+ */
+const STATE_FORMAT = '4';
 
 /** What the state of an offer was built under. `hashed`: addresses are compared by their hashes. */
 export function signatureText(rules: RuleSignature, hashed: boolean): string {

@@ -18,9 +18,9 @@ export interface LaneCall {
   /** The fields when the call itself is at fault: nothing derived from it. */
   readonly poison: (reason: string) => PostbackFields;
   /** The call that this one replays: of all its replays, in whatever chunks, one counts. */
-  readonly original?: Original;
+  readonly original?: Original | undefined;
   /** The fields when a replay of the original counted before, with the transaction that it created or changed. */
-  readonly repeat?: (transactionId: string) => PostbackFields;
+  readonly repeat?: ((transactionId: string) => PostbackFields) | undefined;
   /** The rest of the row: client and chunk columns are the caller's. */
   readonly toRow: (fields: PostbackFields, block: BlockColumns) => Row;
 }

@@ -9,7 +9,7 @@ import type { Judgement, LaneState } from './lane-state.ts';
 /** As much of a call in a lane as is needed here. */
 export interface JudgeableCall {
   readonly request: GateRequest | undefined;
-  readonly original?: Original;
+  readonly original?: Original | undefined;
 }
 
 /** Of the calls, those whose original was replayed with success before, with its transaction. */

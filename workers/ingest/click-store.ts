@@ -159,8 +159,9 @@ export function createClickStore(deps: {
       const hasAll = async (): Promise<boolean> =>
         (await storedRows(chunk.header)) >= clicks.length;
       const blockTimeS = Math.floor(deps.clock() / 1000);
-      const rows = clicks.map((hit) =>
-        clickRow(hit, codec.open(hit.clickId), chunk, { enrichment, ips, blockTimeS }),
+      const opened = codec.openAll(clicks.map(({ clickId }) => clickId));
+      const rows = clicks.map((hit, index) =>
+        clickRow(hit, opened[index], chunk, { enrichment, ips, blockTimeS }),
       );
       for (let token = 0; token < TOKENS_MAX; token++) {
         await insertGuarded(clickhouse, {

@@ -2,8 +2,8 @@
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { messageOf } from '../../src/domain/app-error.ts';
 import { snapshotOfAdvertiser, type CatalogueSnapshot } from '../../src/domain/catalogue.ts';
-import type { ClickIdCodec, OpenedClickId } from '../../src/domain/click-id.ts';
-import { claimantOf, laneOf } from '../../src/domain/gate-request.ts';
+import { withOpened, type ClickIdCodec, type OpenedClickId } from '../../src/domain/click-id.ts';
+import { claimantOf, laneOf, type GateRequest } from '../../src/domain/gate-request.ts';
 import { FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
 import type { Chunk, ConversionHit } from '../../src/domain/hit.ts';
 import {
@@ -50,13 +50,23 @@ export type PreparedCalls =
   | { readonly kind: 'ready'; readonly byLane: CallsByLane }
   | { readonly kind: 'wait' };
 
-interface Prepared {
+interface Decoded {
   readonly call: Call;
-  readonly lookups: Lookups;
   /** The catalogue as the call may see it. */
   readonly snapshot: CatalogueSnapshot;
   /** Why a replay can't count, and the transaction that counts instead; decided before any judging. */
   readonly repeats: { readonly detail: string; readonly transactionId: string } | undefined;
+}
+
+interface Prepared {
+  readonly decoded: Decoded;
+  readonly lookups: Lookups;
+}
+
+/** A call as its lane takes it. */
+interface InLane {
+  readonly lane: number;
+  readonly call: LaneCall;
 }
 
 type Transactions =
@@ -94,7 +104,7 @@ function mayMove(call: Call): boolean {
 /** Why replays of a chunk can't count: the original is no rejected call, or is replayed by an earlier line already. */
 function createRepeatFinder() {
   const lines = new Map<string, number>();
-  return ({ replayedFrom, countedAs }: ReplayOrigin, line: number): Prepared['repeats'] => {
+  return ({ replayedFrom, countedAs }: ReplayOrigin, line: number): Decoded['repeats'] => {
     if (countedAs !== undefined) {
       const detail = `the call ${replayedFrom} was accepted when it came: only rejected calls are replayed`;
       return { detail, transactionId: countedAs };
@@ -118,8 +128,9 @@ export function createCallPreparation(deps: PreparationDeps) {
     const ids = new Set(
       prepared.map(({ lookups }) => lookups.transactionId).filter((id) => id !== ''),
     );
+    if (ids.size === 0) return { kind: 'known', found: new Map() };
     const found = await findTransactions(deps.clickhouse, ids, ips);
-    const inChunk = new Set(prepared.map(({ call }) => call.hit.hitId));
+    const inChunk = new Set(prepared.map(({ decoded }) => decoded.call.hit.hitId));
     for (const id of ids) {
       const age = deps.clock() - (msOfUuidV7(id) ?? 0);
       if (!found.has(id) && !inChunk.has(id) && age >= 0 && age < TRANSACTION_YOUNG_MS)
@@ -129,81 +140,72 @@ export function createCallPreparation(deps: PreparationDeps) {
   }
 
   function toLaneCall(
-    prepared: Prepared,
+    { call, snapshot, repeats }: Decoded,
     chunk: Chunk,
     codec: ClickIdCodec,
     click: ClickAnswer,
     transaction: StoredTransaction | undefined,
-  ): {
-    readonly lane: number;
-    readonly call: LaneCall;
-    readonly provisional: StoredTransaction | undefined;
-  } {
-    const { call: decoded, snapshot, repeats } = prepared;
-    const input = { snapshot, codec, call: decoded, click, transaction };
-    const { hit, replayedFrom } = decoded;
+  ): InLane {
+    const input = { snapshot, codec, call, click, transaction };
+    const { hit, replayedFrom } = call;
     const place = {
       header: chunk.header,
       chunkHits: chunk.hits.length,
       batchLine: hit.batch?.line ?? 0,
       // A replay keeps quiet when it was asked to, and when the file that brought the original was.
-      suppressPostbacks: [chunk.header.batch, decoded.batch].some(
-        (batch) => batch?.suppressPostbacks === true,
-      ),
+      suppressPostbacks:
+        chunk.header.batch?.suppressPostbacks === true || call.batch?.suppressPostbacks === true,
       callerIp: hit.ip,
     };
     const kept = (fields: PostbackFields): PostbackFields => withStoredIps(fields, ips);
-    const poison = (reason: string): PostbackFields => kept(bareFields(decoded, reason));
-    const common: Pick<LaneCall, 'poison' | 'toRow' | 'original' | 'repeat'> = {
+    const poison = (reason: string): PostbackFields => kept(bareFields(call, reason));
+    const laneCall = (
+      request: GateRequest | undefined,
+      settle: LaneCall['settle'],
+      couldCount = replayedFrom !== '',
+    ): LaneCall => ({
+      request,
+      settle,
       poison,
       toRow: (fields, block) => postbackRow(fields, block, place, deps.enrichment),
-      ...(replayedFrom !== '' && {
-        original: { hitId: replayedFrom, hitTimeMs: hit.receivedAtMs, mayMove: mayMove(decoded) },
-        repeat: (id: string) => kept(repeatedFields(input, repeatDetail(replayedFrom, id), id)),
-      }),
-    };
+      original: couldCount
+        ? { hitId: replayedFrom, hitTimeMs: hit.receivedAtMs, mayMove: mayMove(call) }
+        : undefined,
+      repeat: couldCount
+        ? (id) => kept(repeatedFields(input, repeatDetail(replayedFrom, id), id))
+        : undefined,
+    });
+    const rejected = (
+      lane: number,
+      settle: () => PostbackFields,
+      couldCount?: boolean,
+    ): InLane => ({ lane, call: laneCall(undefined, settle, couldCount) });
+
     let judged: ReturnType<typeof judgeCall>;
     try {
       judged = judgeCall(input);
     } catch (error) {
       // A defect of ours in one call must not hold up the rest of the chunk (invariant 9).
-      const settle = () => poison(`could not be judged: ${messageOf(error)}`);
-      return {
-        lane: laneOf(0),
-        provisional: undefined,
-        call: { ...common, request: undefined, settle },
-      };
+      return rejected(laneOf(0), () => poison(`could not be judged: ${messageOf(error)}`));
     }
     const { lane } = judged;
     if (repeats !== undefined) {
-      const settle = () => kept(repeatedFields(input, repeats.detail, repeats.transactionId));
-      // Without an original: it is no replay that could count.
-      const { poison: spoil, toRow } = common;
-      return {
-        lane,
-        provisional: undefined,
-        call: { request: undefined, settle, poison: spoil, toRow },
-      };
+      const { detail, transactionId } = repeats;
+      return rejected(lane, () => kept(repeatedFields(input, detail, transactionId)), false);
     }
     if (judged.kind === 'invalid') {
       const { fields } = judged;
-      return {
-        lane,
-        provisional: undefined,
-        call: { ...common, request: undefined, settle: () => kept(fields) },
-      };
+      return rejected(lane, () => kept(fields));
     }
     const { item } = judged;
-    const request = { ...judged.request, uniqueIp: ips.key(judged.request.uniqueIp) };
+    const request = ips.hashes
+      ? { ...judged.request, uniqueIp: ips.key(judged.request.uniqueIp) }
+      : judged.request;
     return {
       lane,
-      provisional: { conversion: claimantOf(request), inBlock: true },
-      call: {
-        ...common,
-        request,
-        settle: (reply) =>
-          kept(settleCall(item, request, reply ?? { kind: 'transaction-not-found' })),
-      },
+      call: laneCall(request, (reply) =>
+        kept(settleCall(item, request, reply ?? { kind: 'transaction-not-found' })),
+      ),
     };
   }
 
@@ -212,11 +214,10 @@ export function createCallPreparation(deps: PreparationDeps) {
     replay?: ReadonlyMap<string, ReplayOrigin>,
   ): Promise<PreparedCalls> {
     const whole = await deps.snapshotAt(chunk.header.catalogueVersion);
-    const codec = deps.codecOf(whole);
     const { batch } = chunk.header;
     const findRepeat = createRepeatFinder();
     const hits = chunk.hits.filter((hit): hit is ConversionHit => hit.endpoint !== 'click');
-    const prepared: Prepared[] = [];
+    const decoded: Decoded[] = [];
     await inPieces(hits, (hit) => {
       const origin = replay?.get(hit.hitId);
       // A replay may do what its original might, whoever asked for it.
@@ -226,7 +227,15 @@ export function createCallPreparation(deps: PreparationDeps) {
           ? whole
           : seenBy(whole, call.batch.advertiserId);
       const repeats = origin && findRepeat(origin, hit.batch?.line ?? 0);
-      prepared.push({ call, snapshot, repeats, lookups: lookupsOf(call, snapshot, codec) });
+      decoded.push({ call, snapshot, repeats });
+    });
+    const codec = withOpened(
+      deps.codecOf(whole),
+      decoded.map(({ call }) => parameterOf(call, 'click_id')),
+    );
+    const prepared: Prepared[] = [];
+    await inPieces(decoded, (item) => {
+      prepared.push({ decoded: item, lookups: lookupsOf(item.call, item.snapshot, codec) });
     });
     const ids = new Map<string, OpenedClickId>();
     for (const { lookups } of prepared) {
@@ -239,17 +248,22 @@ export function createCallPreparation(deps: PreparationDeps) {
     if (transactions.kind === 'wait') return { kind: 'wait' };
 
     const byLane = new Map<number, LaneCall[]>();
+    // What calls become if the gate accepts them: later ones of the chunk may change that.
     const provisional = new Map<string, StoredTransaction>();
+    const namesTransactions = prepared.some(({ lookups }) => lookups.transactionId !== '');
     await inPieces(prepared, (item) => {
       const { clickId, transactionId } = item.lookups;
       const click = clickId === '' ? 'not-asked' : (clicks.answers.get(clickId) ?? 'unknown');
       const transaction = transactions.found.get(transactionId) ?? provisional.get(transactionId);
-      const made = toLaneCall(item, chunk, codec, click, transaction);
-      if (made.provisional !== undefined)
-        provisional.set(made.provisional.conversion.transactionId, made.provisional);
-      const calls = byLane.get(made.lane);
-      if (calls === undefined) byLane.set(made.lane, [made.call]);
-      else calls.push(made.call);
+      const { lane, call } = toLaneCall(item.decoded, chunk, codec, click, transaction);
+      if (namesTransactions && call.request !== undefined)
+        provisional.set(call.request.hitId, {
+          conversion: claimantOf(call.request),
+          inBlock: true,
+        });
+      const calls = byLane.get(lane);
+      if (calls === undefined) byLane.set(lane, [call]);
+      else calls.push(call);
     });
     return { kind: 'ready', byLane };
   };

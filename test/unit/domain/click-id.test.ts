@@ -6,6 +6,7 @@ import {
   EDGE_NUMBER_MAX,
   OFFER_ID_MAX,
   SEQUENCE_MAX,
+  withOpened,
 } from '../../../src/domain/click-id.ts';
 
 const key = (id: number, byte: string) => ({ id, key: byte.repeat(16) });
@@ -121,6 +122,38 @@ test('the time inside sorts like the time it was minted at', () => {
     fc.property(fc.tuple(ms, ms), ([first, second]) => {
       const opened = [first, second].map((at) => codec.open(codec.mint(at, 1, 0, 0))?.ms ?? 0);
       expect(Math.sign((opened[0] ?? 0) - (opened[1] ?? 0))).toBe(Math.sign(first - second));
+    }),
+  );
+});
+
+test('many at once, of old keys and new, of strangers and none, each opens as it does alone', () => {
+  const rotated = createClickIdCodec([key(0, 'a1'), key(1, 'b2')]);
+  const minters = {
+    old: codec,
+    fresh: rotated,
+    stranger: createClickIdCodec([key(0, 'c3')]),
+  };
+  const minted = fc
+    .tuple(fc.constantFrom('old', 'fresh', 'stranger'), parts)
+    .map(([whose, fields]) => {
+      const [at, offerId, edgeNumber, sequence] = fields;
+      return {
+        id: minters[whose].mint(...fields),
+        opened: whose === 'stranger' ? undefined : { ms: at, offerId, edgeNumber, sequence },
+      };
+    });
+  const odd = fc
+    .constantFrom('', 'x', 'F'.repeat(32), '0'.repeat(31), '0'.repeat(64))
+    .map((id) => ({ id, opened: undefined }));
+  fc.assert(
+    fc.property(fc.array(fc.oneof(minted, odd)), fc.nat(5), minted, (some, twice, other) => {
+      const all = [...some, ...some.slice(0, twice)];
+      const ids = all.map(({ id }) => id);
+      const expected = all.map(({ opened }) => opened);
+      expect(rotated.openAll(ids)).toEqual(expected);
+      const ready = withOpened(rotated, ids);
+      expect(ids.map((id) => ready.open(id))).toEqual(expected);
+      expect(ready.open(other.id)).toEqual(other.opened);
     }),
   );
 });

@@ -44,6 +44,15 @@ test('IPv4 is compared whole, IPv6 by its /64, a mapped IPv4 as IPv4', () => {
   expect(uniqueIpOf('2001:db8:1:3::')).toBe('2001:db8:1:3::/64');
 });
 
+test('what is compared is compared as it is', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (ip) => {
+      expect(uniqueIpOf(ip)).not.toBe('');
+      expect(uniqueIpOf(uniqueIpOf(ip))).toBe(uniqueIpOf(ip));
+    }),
+  );
+});
+
 const group = fc.integer({ min: 0, max: 0xffff }).map((value) => value.toString(16));
 
 test('two IPv6 addresses are one visitor exactly when their first four groups agree', () => {
