@@ -2,6 +2,7 @@
  * Reports on big data beside the same SQL run bare, and what a hit costs, at growing numbers of stored clicks. Both in
  * one measurement, because making the data takes longest.
  */
+import { CHUNK_KINDS } from '../../src/domain/hit.ts';
 import { buildList, type BuiltQuery } from '../../src/reports/list-query.ts';
 import { buildStatistics } from '../../src/reports/statistics-query.ts';
 import { count, fixed, ms } from '../paper/numbers.ts';
@@ -202,13 +203,11 @@ function growthFindings(costs: readonly Cost[]): readonly Finding[] {
   ];
 }
 
-const KINDS = ['clicks', 'conversions'] as const;
-
 function growthTable(costs: readonly Cost[]): Result['tables'][number] {
   return {
     columns: ['stored clicks', 'traffic', 'µs CPU a hit', 'answers p99', 'drained after'],
     rows: costs.flatMap((cost) =>
-      KINDS.map((kind) => [
+      CHUNK_KINDS.map((kind) => [
         count(cost.stored),
         kind,
         [...cost[kind].cpuUs].map(([role, us]) => `${role} ${fixed(us, 0)}`).join(', '),
@@ -227,7 +226,7 @@ function growthChart(costs: readonly Cost[]): Result['charts'][number] {
       title: 'CPU a hit as data grows',
       xLabel: 'stored clicks',
       yLabel: 'µs',
-      series: KINDS.map((kind) => ({
+      series: CHUNK_KINDS.map((kind) => ({
         name: kind,
         points: costs.map((cost) => ({ x: cost.stored, y: total(cost[kind]) })),
       })),

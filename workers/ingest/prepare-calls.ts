@@ -159,27 +159,23 @@ export function createCallPreparation(deps: PreparationDeps) {
     };
     const kept = (fields: PostbackFields): PostbackFields => withStoredIps(fields, ips);
     const poison = (reason: string): PostbackFields => kept(bareFields(call, reason));
-    const laneCall = (
-      request: GateRequest | undefined,
-      settle: LaneCall['settle'],
-      couldCount = replayedFrom !== '',
-    ): LaneCall => ({
+    const isReplay = replayedFrom !== '';
+    const laneCall = (request: GateRequest | undefined, settle: LaneCall['settle']): LaneCall => ({
       request,
       settle,
       poison,
       toRow: (fields, block) => postbackRow(fields, block, place, deps.enrichment),
-      original: couldCount
+      original: isReplay
         ? { hitId: replayedFrom, hitTimeMs: hit.receivedAtMs, mayMove: mayMove(call) }
         : undefined,
-      repeat: couldCount
+      repeat: isReplay
         ? (id) => kept(repeatedFields(input, repeatDetail(replayedFrom, id), id))
         : undefined,
     });
-    const rejected = (
-      lane: number,
-      settle: () => PostbackFields,
-      couldCount?: boolean,
-    ): InLane => ({ lane, call: laneCall(undefined, settle, couldCount) });
+    const rejected = (lane: number, settle: () => PostbackFields): InLane => ({
+      lane,
+      call: laneCall(undefined, settle),
+    });
 
     let judged: ReturnType<typeof judgeCall>;
     try {
@@ -190,8 +186,12 @@ export function createCallPreparation(deps: PreparationDeps) {
     }
     const { lane } = judged;
     if (repeats !== undefined) {
-      const { detail, transactionId } = repeats;
-      return rejected(lane, () => kept(repeatedFields(input, detail, transactionId)), false);
+      const settle = () => kept(repeatedFields(input, repeats.detail, repeats.transactionId));
+      // Without an original: it is no replay that could count.
+      return {
+        lane,
+        call: { ...laneCall(undefined, settle), original: undefined, repeat: undefined },
+      };
     }
     if (judged.kind === 'invalid') {
       const { fields } = judged;

@@ -203,12 +203,13 @@ interface NamedTransactions {
   readonly events: readonly Row[];
 }
 
-/** The transactions of these ids, of which there are two at the most, as they are now; events: what changed the first. */
+/** The call's transaction and the one that blocked it, as they are now; events: what changed its own. '' for neither. */
 async function transactionsNamed(
   clickhouse: ClickHouse,
-  ids: readonly string[],
+  transactionId: string,
+  blocking: string,
 ): Promise<NamedTransactions> {
-  const known = ids.filter((id) => id !== '');
+  const known = [transactionId, blocking].filter((id) => id !== '');
   if (known.length === 0) return { transactions: [], events: [] };
   const named = (select: string, of: readonly string[], rest: string): Promise<Row[]> =>
     clickhouse.query<Row>(`SELECT ${select} WHERE transaction_id IN {ids:Array(String)} ${rest}`, {
@@ -224,7 +225,9 @@ async function transactionsNamed(
     return { transactions: came.map(({ row_kind: _, ...row }) => row), events: [] };
   const [transactions, events] = await Promise.all([
     named('* FROM transactions', known, 'LIMIT 10'),
-    named('* FROM transaction_events', ids.slice(0, 1), 'ORDER BY hit_time LIMIT 100'),
+    transactionId === ''
+      ? []
+      : named('* FROM transaction_events', [transactionId], 'ORDER BY hit_time LIMIT 100'),
   ]);
   return { transactions, events };
 }
@@ -243,7 +246,7 @@ async function explainCall(
   const [click, checks, named, replayedAs] = await Promise.all([
     found,
     found.then((known) => traceRow(context, row, known?.stored)),
-    transactionsNamed(clickhouse, [transactionId, blocking]),
+    transactionsNamed(clickhouse, transactionId, blocking),
     replayOf(context, row),
   ]);
   const own = (items: readonly Row[]): Row[] => items.filter((item) => ownsRow(principal, item));
