@@ -7,8 +7,8 @@ CREATE TABLE IF NOT EXISTS click_log
     hit_id String COMMENT 'The hit, a UUIDv7: one call, one id',
     hit_time DateTime64(3, 'UTC') COMMENT 'Receipt at the edge, UTC',
     click_id String COMMENT 'The click id; empty for an invalid click' SETTINGS (min_compress_block_size = 2048),
-    click_time DateTime64(3, 'UTC') COMMENT 'Time inside the click id; of an invalid click its receipt',
-    offer_id UInt32 COMMENT 'Offer; 0: none known',
+    click_time DateTime64(3, 'UTC') COMMENT 'Time inside the click id; of an invalid click its receipt' SETTINGS (min_compress_block_size = 2048),
+    offer_id UInt32 COMMENT 'Offer; 0: none known' SETTINGS (min_compress_block_size = 2048),
     affiliate_id UInt32 COMMENT 'Affiliate; 0: none known',
     advertiser_id UInt32 COMMENT 'Advertiser of the offer; 0: none known',
     verdict_code UInt16 COMMENT 'Verdict code; 0: accepted',
@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS click_log
     INDEX hit_time_minmax hit_time TYPE minmax GRANULARITY 4
 )
 ENGINE = MergeTree
-PARTITION BY toYYYYMM(block_time)
+PARTITION BY (toYYYYMM(block_time), ignore(chunk_time, click_time, hit_time))
 ORDER BY (offer_id, click_time)
 SETTINGS index_granularity = 256, non_replicated_deduplication_window = 10000
 COMMENT 'Every click call, one row each'

@@ -83,7 +83,7 @@ CREATE TABLE IF NOT EXISTS postback_log
     INDEX transaction_id_bloom transaction_id TYPE bloom_filter(0.01) GRANULARITY 4
 )
 ENGINE = MergeTree
-PARTITION BY toYYYYMM(block_time)
+PARTITION BY (toYYYYMM(block_time), ignore(lane, position, chunk_time, hit_time))
 ORDER BY (offer_id, hit_time)
 SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 10000
 COMMENT 'Every conversion call, one row each, with its verdict'

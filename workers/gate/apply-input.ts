@@ -11,7 +11,14 @@ import {
   type ScriptInput,
 } from './claims.ts';
 import { shortClick, shortTransaction } from './short-names.ts';
-import { createFieldList, FIELD_KINDS, type FieldKind, type FieldList } from './field-list.ts';
+import {
+  createFieldList,
+  FIELD_KINDS,
+  groupOf,
+  placeOf,
+  type FieldKind,
+  type FieldList,
+} from './field-list.ts';
 
 /** Position before, position after, signatures, nonce, plan. */
 const ARGUMENTS_BEFORE = 5;
@@ -37,19 +44,22 @@ const NUMBERS: Readonly<Record<FieldKind, (claims: Claims) => readonly number[]>
 };
 
 function createClaims(fields: FieldList) {
-  const bySlot = new Map<number, Claims>();
+  /** By the groups of the field list and the places in them. */
+  const byGroup: Claims[][] = [];
 
   function claimsOf(key: string, field: string, kind: FieldKind): Claims {
     const slot = fields.slot(key, field, kind);
-    let claims = bySlot.get(slot);
-    if (claims === undefined) {
-      claims = { claims: 0, releases: 0, last: 0, firstLive: 0, lastLive: 0 };
-      bySlot.set(slot, claims);
-    }
-    return claims;
+    const group = (byGroup[groupOf(slot)] ??= []);
+    return (group[placeOf(slot)] ??= {
+      claims: 0,
+      releases: 0,
+      last: 0,
+      firstLive: 0,
+      lastLive: 0,
+    });
   }
 
-  return { bySlot, claimsOf };
+  return { byGroup, claimsOf };
 }
 
 function claim(claims: Claims, number: number, lives: boolean): void {
@@ -104,11 +114,9 @@ export function encodeEvents(
   const ownClaims = createOwnClaims(claims, laneKeys);
   const names: string[] = [];
   const gone: number[] = [];
-  const released = new Set(
-    events.flatMap(({ conversion, releasedBy }) =>
-      releasedBy === '' ? [] : conversion.transactionId,
-    ),
-  );
+  const released = new Set<string>();
+  for (const { conversion, releasedBy } of events)
+    if (releasedBy !== '') released.add(conversion.transactionId);
   const numberOf = (id: string): number => names.push(shortTransaction(id));
   for (const { conversion, releasedBy, judged } of events) {
     const { transactionId, offerId, goalId } = conversion;
@@ -128,14 +136,11 @@ export function encodeEvents(
     claim(mark, numberOf(releasedBy), true);
   }
   const place = fields.place(ARGUMENTS_BEFORE + names.length);
-  const groups = place.kinds.map((kind, index) => [
-    FIELD_KINDS.indexOf(kind),
-    ...(place.groups[index] ?? []),
-    (place.slots[index] ?? []).flatMap((slot) => {
-      const befalls = claims.bySlot.get(slot);
-      return befalls === undefined ? [] : NUMBERS[kind](befalls);
-    }),
-  ]);
+  const groups = place.kinds.map((kind, index) => {
+    const numbers: number[] = [];
+    for (const befalls of claims.byGroup[index] ?? []) numbers.push(...NUMBERS[kind](befalls));
+    return [FIELD_KINDS.indexOf(kind), ...(place.groups[index] ?? []), numbers];
+  });
   return {
     keys: fields.keys,
     args: [JSON.stringify([groups, gone]), ...names, ...place.fields],

@@ -10,6 +10,11 @@ export type FieldKind = (typeof FIELD_KINDS)[number];
 /** A slot is a group and a place in it, in one number; 0 is no slot. */
 const PLACES = 2 ** 20;
 
+/** Index of a slot's group. */
+export const groupOf = (slot: number): number => Math.floor(slot / PLACES) - 1;
+/** Index of a slot's field among those of its group. */
+export const placeOf = (slot: number): number => slot % PLACES;
+
 interface Group {
   readonly keyIndex: number;
   readonly kind: FieldKind;
@@ -22,8 +27,6 @@ export interface Placement {
   /** A group: index of its key in KEYS, first and last of its fields in ARGV. */
   readonly groups: readonly (readonly [key: number, from: number, to: number])[];
   readonly kinds: readonly FieldKind[];
-  /** The slots of each group, in the order of its fields. */
-  readonly slots: readonly (readonly number[])[];
   /** Index in ARGV of a slot's field; numbers that are no slot (0 and below) stay as they are. */
   argument(slot: number): number;
 }
@@ -62,23 +65,21 @@ export function createFieldList(firstKey: string): FieldList {
     },
     place(argumentsBefore) {
       let at = argumentsBefore + 1;
+      const fields: string[] = [];
       const starts = groups.map(({ places }) => {
         const start = at;
         at += places.size;
+        for (const field of places.keys()) fields.push(field);
         return start;
       });
       return {
-        fields: groups.flatMap(({ places }) => [...places.keys()]),
+        fields,
         groups: groups.map(({ keyIndex, places }, index) => {
           const from = starts[index] ?? 0;
           return [keyIndex, from, from + places.size - 1] as const;
         }),
         kinds: groups.map(({ kind }) => kind),
-        slots: groups.map(({ places }, index) =>
-          Array.from(places.values(), (place) => (index + 1) * PLACES + place),
-        ),
-        argument: (slot) =>
-          slot < PLACES ? slot : (starts[Math.floor(slot / PLACES) - 1] ?? 0) + (slot % PLACES),
+        argument: (slot) => (slot < PLACES ? slot : (starts[groupOf(slot)] ?? 0) + placeOf(slot)),
       };
     },
   };

@@ -51,7 +51,7 @@ interface Waiting {
 }
 
 const callsOf = (items: readonly Waiting[]): readonly LaneCall[] =>
-  items.flatMap(({ submission }) => submission.calls);
+  ([] as LaneCall[]).concat(...items.map(({ submission }) => submission.calls));
 
 /** The items with the calls of these indexes (counted over all items) poisoned. */
 function withPoisoned(
@@ -104,7 +104,9 @@ export function createLaneWriter(deps: {
       const fits = taken.size === 0 || calls + submission.calls.length <= BLOCK_CALLS_MAX;
       if (!fits || submission.catalogueVersion !== version || chunks.has(submission.chunk.chunkId))
         continue;
-      const replayed = submission.calls.flatMap(({ original }) => original?.hitId ?? []);
+      const replayed = submission.calls
+        .map(({ original }) => original?.hitId)
+        .filter((hitId) => hitId !== undefined);
       // Two replays of one call must not meet in a block: the log could not tell which of them counts.
       if (replayed.some((hitId) => originals.has(hitId))) continue;
       for (const hitId of replayed) originals.add(hitId);

@@ -32,9 +32,10 @@ export function requestsOf<Call extends JudgeableCall>(
   calls: readonly Call[],
   repeats: Repeats<Call>,
 ): readonly GateRequest[] {
-  return calls.flatMap((call) =>
-    call.request === undefined || repeats.has(call) ? [] : [call.request],
-  );
+  return calls
+    .filter((call) => !repeats.has(call))
+    .map(({ request }) => request)
+    .filter((request) => request !== undefined);
 }
 
 /**
@@ -46,7 +47,9 @@ export async function judgeOnce<Call extends JudgeableCall>(
   log: Pick<LaneLog, 'replayed'>,
   state: Pick<LaneState, 'judge'>,
 ): Promise<{ readonly judgement: Judgement; readonly repeats: Repeats<Call> }> {
-  const originals = calls.flatMap(({ original }) => (original === undefined ? [] : [original]));
+  const originals = calls
+    .map(({ original }) => original)
+    .filter((original) => original !== undefined);
   if (originals.length === 0) {
     const repeats: Repeats<Call> = new Map();
     return { judgement: await state.judge(requestsOf(calls, repeats)), repeats };

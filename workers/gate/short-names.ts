@@ -7,7 +7,27 @@ import { UUID } from '../../src/domain/uuid-v7.ts';
 const CLICK = /^[0-9a-f]{32}$/;
 const SHORT = /^[A-Za-z0-9_-]{22}$/;
 
-const shorten = (hex: string): string => Buffer.from(hex, 'hex').toString('base64url');
+const CHARACTERS = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_');
+/** Character code → value of the hex digit. */
+const DIGITS = new Uint8Array(128);
+for (const [value, digit] of [...'0123456789abcdef'].entries()) DIGITS[digit.charCodeAt(0)] = value;
+const SHORT_LENGTH = 22;
+const spelled = Buffer.alloc(SHORT_LENGTH);
+
+/** As `Buffer.from(hex, 'hex').toString('base64url')`, for 32 digits in a third of the time: three of them are two characters. */
+function shorten(hex: string): string {
+  const digit = (at: number): number => DIGITS[hex.charCodeAt(at)] ?? 0;
+  let at = 0;
+  for (let to = 0; to < SHORT_LENGTH; to += 2) {
+    // The last two digits are filled up with zeros.
+    const bits =
+      (digit(at) << 8) | (digit(at + 1) << 4) | (at + 2 < hex.length ? digit(at + 2) : 0);
+    spelled[to] = CHARACTERS[bits >> 6] ?? 0;
+    spelled[to + 1] = CHARACTERS[bits & 63] ?? 0;
+    at += 3;
+  }
+  return spelled.toString('latin1');
+}
 
 /** A UUID shortened; anything else stays as it is. */
 export function shortTransaction(id: string): string {

@@ -131,20 +131,24 @@ export function createClickStore(deps: {
        WHERE (offer_id, click_time) IN (
          SELECT offer, fromUnixTimestamp64Milli(ms, 'UTC')
          FROM (SELECT {offers:Array(UInt32)} AS offer, {times:Array(Int64)} AS ms) ARRAY JOIN offer, ms)
-       SETTINGS local_filesystem_read_method = 'mmap'`,
+       SETTINGS local_filesystem_read_method = 'mmap', preferred_block_size_bytes = 0`,
       { offers: opened.map(({ offerId }) => offerId), times: opened.map(({ ms }) => ms) },
     );
-    return rows.flatMap(({ click_id, attribution }) => {
+    const found: StoredClick[] = [];
+    for (const { click_id, attribution } of rows) {
       const known = wanted.get(click_id);
-      if (known === undefined) return [];
+      if (known === undefined) continue;
       memory.remember(click_id, attribution);
-      return [storedClick(click_id, known, attribution)];
-    });
+      found.push(storedClick(click_id, known, attribution));
+    }
+    return found;
   }
 
   /** Of all the sets together. */
   const lookedUp = createJoined<Wanted, ReadonlyMap<string, StoredClick>>(async (sets) => {
-    const wanted = [...new Map(sets.flatMap((set) => [...set]))];
+    const all = new Map<string, OpenedClickId>();
+    for (const set of sets) for (const [id, opened] of set) all.set(id, opened);
+    const wanted = [...all];
     const found = new Map<string, StoredClick>();
     for (let at = 0; at < wanted.length; at += LOOKUP_IDS_MAX) {
       for (const click of await lookUp(new Map(wanted.slice(at, at + LOOKUP_IDS_MAX))))
