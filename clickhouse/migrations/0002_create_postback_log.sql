@@ -1,5 +1,7 @@
 -- Every conversion call, one row, in lanes: the log of verdicts that the gate's state in Redis is computed from.
 -- transactions, invalid_traffic, postbacks and transaction_events are views of it.
+-- What ignore() names splits nothing: ClickHouse keeps the bounds of a partition key's columns for each part in memory, so that
+-- guards and questions of chunks open only parts that can hold what they look for (ADR 0004).
 CREATE TABLE IF NOT EXISTS postback_log
 (
     lane UInt16 COMMENT 'Lane: the numbered log that the offer''s calls go through',

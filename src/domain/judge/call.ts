@@ -1,5 +1,5 @@
 /** A conversion call, decoded: its parameters, what is malformed in them, and how it came in. No look-ups yet. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { CONVERSION_STATUSES } from '../catalogue.ts';
 import { hintOfValue } from '../hints.ts';
 import type { BatchKind, BatchOrigin, Channel, ConversionEndpoint, ConversionHit } from '../hit.ts';
@@ -37,7 +37,7 @@ export function parameterOf(call: Call, name: string): string {
 
 /** The stored form of a security token: rows, Redis and exports never hold the token itself. */
 export function hashToken(token: string): string {
-  return `sha256:${createHash('sha256').update(token).digest('hex')}`;
+  return `sha256:${hash('sha256', token)}`;
 }
 
 const NOTES_MAX = 2_000;
