@@ -10,7 +10,7 @@ const SHORT = /^[A-Za-z0-9_-]{22}$/;
 const CHARACTERS = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_');
 /** Character code → value of the hex digit. */
 const DIGITS = new Uint8Array(128);
-for (const [value, digit] of [...'0123456789abcdef'].entries()) DIGITS[digit.charCodeAt(0)] = value;
+for (let value = 0; value < 16; value++) DIGITS[value.toString(16).charCodeAt(0)] = value;
 const SHORT_LENGTH = 22;
 const spelled = Buffer.alloc(SHORT_LENGTH);
 
