@@ -8,6 +8,7 @@ import type { ChunkKind, Endpoint } from '../domain/hit.ts';
 import type { ChunkWriter } from '../spool/chunk-writer.ts';
 import { notStoredAnswer, type Answer } from './answers.ts';
 import type { EdgeCounters } from './counters.ts';
+import { createGather } from './gather.ts';
 import type { Respond } from './uws-adapter.ts';
 
 /** A hit and the answer it gets once it is stored. */
@@ -38,6 +39,7 @@ export function createTickStore(deps: {
   readonly reach: Reach;
 }): TickStore {
   const { writer, counters, reach } = deps;
+  const gather = createGather();
   let pending: Record<ChunkKind, Batch> = { clicks: emptyBatch(), conversions: emptyBatch() };
   let isEmpty = true;
   let scheduled = false;
@@ -74,20 +76,22 @@ export function createTickStore(deps: {
     reach('answered');
   }
 
-  function storePending(): void {
-    if (isEmpty) return;
+  function storePending(): number {
+    if (isEmpty) return 0;
     const { clicks, conversions } = pending;
     // Answers may bring new requests: they belong to the next batch.
     pending = { clicks: emptyBatch(), conversions: emptyBatch() };
     isEmpty = true;
     store('clicks', clicks);
     store('conversions', conversions);
+    return clicks.hits.length + conversions.hits.length;
   }
 
   function endTick(): void {
     scheduled = false;
-    storePending();
+    const hits = storePending();
     writer.closeDue();
+    gather.afterTick(hits);
   }
 
   return {
