@@ -1,12 +1,12 @@
 /**
  * Lets requests gather under load. Woken for every single one, the edge pays for the switch and for caches that others
  * have used meanwhile: at 10,000 clicks/s beside a worker and ClickHouse a click costs it 60 µs, gathered 48, and who
- * sends them a quarter less (docs/performance.md). So after a tick of few hits it looks for the next ones only half a millisecond later.
- * Clients that send their next request once they have the answer to their last would be slowed down: whether they are,
- * shows in the rate, and then it does not wait.
+ * sends them a quarter less (docs/performance.md). So after a tick of few hits it looks for the next ones only half a
+ * millisecond later. Clients that send their next request once they have the answer to their last would be slowed down:
+ * whether they are shows in the rate, and then it does not wait.
  */
 
-/** The event loop stands still for so long: no answer comes later by more. */
+/** The event loop stands still for so long; an answer comes later by no more. */
 const GATHER_MS = 0.5;
 /** So many hits in a tick have gathered by themselves. */
 const FULL_TICK = 6;

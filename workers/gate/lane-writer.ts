@@ -50,6 +50,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** Not by flatMap, which takes a runtime call an element. */
 const callsOf = (items: readonly Waiting[]): readonly LaneCall[] =>
   ([] as LaneCall[]).concat(...items.map(({ submission }) => submission.calls));
 
