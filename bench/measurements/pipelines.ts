@@ -146,8 +146,13 @@ async function compare(stack: Stack, kind: Kind, settings: Settings): Promise<Ou
   );
   await loadPeerClicks(stack, minted, 400_000);
   const plan: SearchPlan = settings.quick
-    ? { firstRate: kind === 'clicks' ? 14_000 : 5_000, probeSeconds: 2, precision: 1.6 }
-    : { firstRate: 12_000, probeSeconds: 8, precision: 1.08 };
+    ? {
+        firstRate: kind === 'clicks' ? 14_000 : 5_000,
+        probeSeconds: 2,
+        precision: 1.6,
+        secondTry: false,
+      }
+    : { firstRate: 12_000, probeSeconds: 8, precision: 1.08, secondTry: true };
   const seconds = settings.quick ? 5 : 60;
   // Its rows are a few thousand: what it keeps for so long it keeps.
   const peerSeconds = settings.quick ? 5 : 20;

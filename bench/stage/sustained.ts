@@ -112,6 +112,8 @@ export interface SearchPlan {
   readonly probeSeconds: number;
   /** The search ends when the bounds are within this factor. */
   readonly precision: number;
+  /** A rate may fail for what the machine did meanwhile: the lowest that failed is tried once more, and passed if it holds. */
+  readonly secondTry: boolean;
 }
 
 /** The highest rate whose probe was sustained. */
@@ -121,12 +123,21 @@ export async function search(pipeline: Pipeline, plan: SearchPlan): Promise<numb
   let low = 0;
   let high = Infinity;
   let rate = plan.firstRate;
-  while (high / Math.max(low, 1) > plan.precision && rate > 10) {
+  async function isSustained(): Promise<boolean> {
     const held = await hold(pipeline, Math.round(rate), plan.probeSeconds);
     console.error(
       `bench:   ${pipeline.name} at ${held.rate}/s: ${held.sustained ? 'sustained' : held.why}`,
     );
-    if (held.sustained) low = rate;
+    return held.sustained;
+  }
+  let tried = 0;
+  for (;;) {
+    if (high / Math.max(low, 1) <= plan.precision || rate <= 10) {
+      if (!plan.secondTry || low === 0 || tried === high) break;
+      tried = rate = high;
+      high = Infinity;
+    }
+    if (await isSustained()) low = rate;
     else high = rate;
     rate = high === Infinity ? rate * 1.6 : low === 0 ? rate / 2 : Math.sqrt(low * high);
   }
