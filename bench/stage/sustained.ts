@@ -123,21 +123,18 @@ export async function search(pipeline: Pipeline, plan: SearchPlan): Promise<numb
   let low = 0;
   let high = Infinity;
   let rate = plan.firstRate;
-  async function isSustained(): Promise<boolean> {
+  let triedTwice = 0;
+  for (;;) {
+    if (high / Math.max(low, 1) <= plan.precision || rate <= 10) {
+      if (!plan.secondTry || low === 0 || triedTwice === high) break;
+      triedTwice = rate = high;
+      high = Infinity;
+    }
     const held = await hold(pipeline, Math.round(rate), plan.probeSeconds);
     console.error(
       `bench:   ${pipeline.name} at ${held.rate}/s: ${held.sustained ? 'sustained' : held.why}`,
     );
-    return held.sustained;
-  }
-  let tried = 0;
-  for (;;) {
-    if (high / Math.max(low, 1) <= plan.precision || rate <= 10) {
-      if (!plan.secondTry || low === 0 || tried === high) break;
-      tried = rate = high;
-      high = Infinity;
-    }
-    if (await isSustained()) low = rate;
+    if (held.sustained) low = rate;
     else high = rate;
     rate = high === Infinity ? rate * 1.6 : low === 0 ? rate / 2 : Math.sqrt(low * high);
   }

@@ -1,6 +1,6 @@
 -- Every click call, valid or not, one row. The clicks and invalid_clicks views read it.
 -- Ordered for look-ups by (offer, click time), which a click id yields. Conversions name clicks at random among millions:
--- a look-up reads click_id and attribution alone, in small granules and small compressed blocks.
+-- a look-up reads click_id, attribution and the key alone, in small granules and small compressed blocks.
 -- A tokened insert wants the deduplication window.
 -- What ignore() names splits nothing: ClickHouse keeps the bounds of a partition key's columns for each part in memory, so that
 -- guards and questions of chunks open only parts that can hold what they look for (ADR 0004).

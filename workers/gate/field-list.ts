@@ -64,11 +64,9 @@ export function createFieldList(firstKey: string): FieldList {
       return number * PLACES + place;
     },
     place(argumentsBefore) {
-      let at = argumentsBefore + 1;
       const fields: string[] = [];
       const starts = groups.map(({ places }) => {
-        const start = at;
-        at += places.size;
+        const start = argumentsBefore + 1 + fields.length;
         for (const field of places.keys()) fields.push(field);
         return start;
       });
