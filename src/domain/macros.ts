@@ -1,6 +1,7 @@
 /** Landing and trafficback URLs: macros filled and URL-encoded, deep links only to hosts of the offer's list. */
 import type { Offer } from './catalogue.ts';
 import type { Parameters } from './parameters.ts';
+import { remembering } from './remembering.ts';
 
 const NUMBERED = [1, 2, 3, 4, 5];
 const FROM_REQUEST = [
@@ -42,16 +43,23 @@ function encode(value: string): string {
   }
 }
 
-/** Fills `{macro}` by the URL-encoded value; an unknown macro stays as it is. */
-export function fillMacros(template: string, values: MacroValues): string {
-  if (!template.includes('{')) return template;
-  // Texts and names in turn.
-  const [first = '', ...rest] = template.split(MACRO);
-  let filled = first;
-  for (let index = 0; index < rest.length; index += 2) {
-    const name = rest[index] ?? '';
+/** Texts and names of macros in turn, a text first. */
+function split(template: string): readonly string[] {
+  return template.split(MACRO);
+}
+
+/** URLs of the catalogue whose parts are kept. */
+const TEMPLATES_MAX = 2_000;
+
+const partsOf = remembering(TEMPLATES_MAX, split);
+
+/** Each `{macro}` becomes its URL-encoded value; an unknown one stays as it is. */
+function fill(parts: readonly string[], values: MacroValues): string {
+  let filled = parts[0] ?? '';
+  for (let index = 1; index < parts.length; index += 2) {
+    const name = parts[index] ?? '';
     const value = valueOf(name, values);
-    filled += (value === undefined ? `{${name}}` : encode(value)) + (rest[index + 1] ?? '');
+    filled += (value === undefined ? `{${name}}` : encode(value)) + (parts[index + 1] ?? '');
   }
   return filled;
 }
@@ -73,10 +81,10 @@ function headerSafe(url: string): string {
 export function landingUrl(offer: Offer, values: MacroValues): string {
   const deepLink = values.parameters.get('deep_link') ?? '';
   // The link is normalised by the parser that checked it: what is compared is what is sent.
-  const template = allowedDeepLink(deepLink, offer.allowed_deep_link_hosts)
-    ? new URL(deepLink).href.replaceAll('%7B', '{').replaceAll('%7D', '}')
-    : offer.url;
-  return headerSafe(fillMacros(template, values));
+  const parts = allowedDeepLink(deepLink, offer.allowed_deep_link_hosts)
+    ? split(new URL(deepLink).href.replaceAll('%7B', '{').replaceAll('%7D', '}'))
+    : partsOf(offer.url);
+  return headerSafe(fill(parts, values));
 }
 
 /** Where an invalid click goes, or undefined when neither the offer nor the network has a trafficback URL. */
@@ -86,5 +94,5 @@ export function trafficbackUrl(
   values: MacroValues,
 ): string | undefined {
   const template = offer?.trafficback_url ?? globalUrl;
-  return template ? headerSafe(fillMacros(template, values)) : undefined;
+  return template ? headerSafe(fill(partsOf(template), values)) : undefined;
 }

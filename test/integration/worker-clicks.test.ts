@@ -140,13 +140,17 @@ test.each([
       clock: () => now,
     });
   const writer = newStore();
-  const query =
-    'o=16&a=1&aff_click_id=%22q%22&source=%E2%82%AC&sub_id1=a%0Ab&sub_id5=%5C&aff_param3=%00x';
-  const ids = [1_000, 2_000].map((agoMs) => mint(agoMs).id);
+  const queries = [
+    'o=16&a=1&aff_click_id=%22q%22&source=%E2%82%AC&sub_id1=a%0Ab&sub_id5=%5C&aff_param3=%00x',
+    'o=16',
+    // What separates remembered values: it is looked up.
+    'o=16&sub_id2=a%1Fb',
+  ];
+  const ids = queries.map((_query, index) => mint(1_000 * (index + 1)).id);
   const hits = ids.map((id, index) => ({
     ...clickHit(hitIds(), id, 16, codec.open(id)?.ms ?? 0),
     ip: `203.0.113.${index}`,
-    query: index === 0 ? query : 'o=16',
+    query: queries[index] ?? '',
   }));
   await writer.storeChunk(clickChunk(`${EDGE}-${now}-${++sequence}-c`, hits), codec);
   const wanted = new Map(
@@ -156,8 +160,10 @@ test.each([
     }),
   );
   const stored = await newStore().find(wanted);
-  expect(stored.size).toBe(2);
+  expect(stored.size).toBe(3);
+  expect(await writer.find(wanted)).toEqual(stored);
   await clickhouse.command('TRUNCATE TABLE click_log');
+  stored.delete(ids[2] ?? '');
   expect(await writer.find(wanted)).toEqual(stored);
 });
 

@@ -11,6 +11,13 @@ import type { Chunk, ChunkHeader, ClickHit } from '../../src/domain/hit.ts';
 import type { StoredClick } from '../../src/domain/judge/resolve.ts';
 import { createClickMemory } from './click-memory.ts';
 import { createJoined } from './joined.ts';
+import {
+  attributionOfColumn,
+  attributionOfRow,
+  attributionOfText,
+  storedClick,
+  textOfAttribution,
+} from './attribution.ts';
 import { clickRow, type Enrichment } from './rows.ts';
 
 /** Ids a look-up; more go in several. A larger one costs less an id; its parameters travel in the URL, of 1 MiB at most. */
@@ -19,64 +26,7 @@ const LOOKUP_IDS_MAX = 5_000;
 const TOKENS_MAX = 20;
 const SECOND_LOOK_MS = 100;
 
-/** The column `attribution`, parsed. */
-type Attribution = readonly [
-  affiliateId: number,
-  advertiserId: number,
-  ip: string,
-  affClickId: string,
-  source: string,
-  subIds: readonly string[],
-  affParams: readonly string[],
-];
-
-function storedClick(clickId: string, opened: OpenedClickId, attribution: string): StoredClick {
-  const [affiliate_id, advertiser_id, ip, aff_click_id, source, sub_ids, aff_params] = JSON.parse(
-    attribution,
-  ) as Attribution;
-  return {
-    click_id: clickId,
-    click_time_ms: opened.ms,
-    offer_id: opened.offerId,
-    affiliate_id,
-    advertiser_id,
-    ip,
-    aff_click_id,
-    source,
-    sub_ids,
-    aff_params,
-  };
-}
-
-function columnAt(name: string): number {
-  return CLICK_COLUMNS.findIndex(([column]) => column === name);
-}
-
-const AT = {
-  clickId: columnAt('click_id'),
-  affiliate: columnAt('affiliate_id'),
-  advertiser: columnAt('advertiser_id'),
-  ip: columnAt('ip'),
-  ipKey: columnAt('ip_key'),
-  affClickId: columnAt('aff_click_id'),
-  source: columnAt('source'),
-  subId1: columnAt('sub_id1'),
-  affParam1: columnAt('aff_param1'),
-};
-const NUMBERED = 5;
-
-/** The column `attribution`, as ClickHouse makes it of the row (migration 0001). */
-function attributionOf(row: Row): string {
-  return JSON.stringify([
-    row[AT.affiliate],
-    row[AT.advertiser],
-    row[AT.ipKey] === '' ? row[AT.ip] : row[AT.ipKey],
-    row[AT.affClickId],
-    row[AT.source],
-    row.slice(AT.subId1, AT.subId1 + NUMBERED),
-    row.slice(AT.affParam1, AT.affParam1 + NUMBERED),
-  ]);
-}
+const CLICK_ID_AT = CLICK_COLUMNS.findIndex(([column]) => column === 'click_id');
 
 /** Click ids that are looked for, opened. */
 export type Wanted = ReadonlyMap<string, OpenedClickId>;
@@ -101,9 +51,9 @@ export function createClickStore(deps: {
 
   function rememberRows(rows: readonly Row[]): void {
     for (const row of rows) {
-      const clickId = row[AT.clickId];
+      const clickId = row[CLICK_ID_AT];
       if (typeof clickId === 'string' && clickId !== '')
-        memory.remember(clickId, attributionOf(row));
+        memory.remember(clickId, textOfAttribution(attributionOfRow(row)));
     }
   }
 
@@ -121,13 +71,13 @@ export function createClickStore(deps: {
   });
 
   /**
-   * By offer and time, which are the table's order; other clicks of the same offer and millisecond are left out here. Many
-   * small stretches of few files: mapped, each costs no system call, a fifth less in all; and the size of a block is not
-   * estimated at each of them, a tenth less (ADR 0014).
+   * By offer and time, which are the table's order. Many small stretches of few files: mapped, each costs no system call, a
+   * fifth less in all; and the size of a block is not estimated at each of them, a tenth less (ADR 0014).
    */
-  async function lookUp(wanted: Wanted): Promise<readonly StoredClick[]> {
-    const opened = [...wanted.values()];
-    const rows = await clickhouse.query<{ click_id: string; attribution: string }>(
+  async function lookUp(
+    opened: readonly OpenedClickId[],
+  ): Promise<readonly { readonly click_id: string; readonly attribution: string }[]> {
+    return clickhouse.query(
       `SELECT click_id, attribution FROM click_log
        WHERE (offer_id, click_time) IN (
          SELECT offer, fromUnixTimestamp64Milli(ms, 'UTC')
@@ -135,25 +85,16 @@ export function createClickStore(deps: {
        SETTINGS local_filesystem_read_method = 'mmap', preferred_block_size_bytes = 0`,
       { offers: opened.map(({ offerId }) => offerId), times: opened.map(({ ms }) => ms) },
     );
-    const found: StoredClick[] = [];
-    for (const { click_id, attribution } of rows) {
-      const known = wanted.get(click_id);
-      if (known === undefined) continue;
-      memory.remember(click_id, attribution);
-      found.push(storedClick(click_id, known, attribution));
-    }
-    return found;
   }
 
-  /** Of all the sets together. */
-  const lookedUp = createJoined<Wanted, ReadonlyMap<string, StoredClick>>(async (sets) => {
-    const all = new Map<string, OpenedClickId>();
-    for (const set of sets) for (const [id, opened] of set) all.set(id, opened);
-    const wanted = [...all];
-    const found = new Map<string, StoredClick>();
-    for (let at = 0; at < wanted.length; at += LOOKUP_IDS_MAX) {
-      for (const click of await lookUp(new Map(wanted.slice(at, at + LOOKUP_IDS_MAX))))
-        found.set(click.click_id, click);
+  /** Of all the sets together: column `attribution` by click id. Other clicks of the same offer and millisecond may be in it. */
+  const lookedUp = createJoined<Wanted, ReadonlyMap<string, string>>(async (sets) => {
+    const opened: OpenedClickId[] = [];
+    for (const set of sets) for (const one of set.values()) opened.push(one);
+    const found = new Map<string, string>();
+    for (let at = 0; at < opened.length; at += LOOKUP_IDS_MAX) {
+      for (const { click_id, attribution } of await lookUp(opened.slice(at, at + LOOKUP_IDS_MAX)))
+        found.set(click_id, attribution);
     }
     return sets.map(() => found);
   });
@@ -190,15 +131,18 @@ export function createClickStore(deps: {
       const found = new Map<string, StoredClick>();
       const missing = new Map<string, OpenedClickId>();
       for (const [id, opened] of ids) {
-        const attribution = memory.recall(id);
-        if (attribution === undefined) missing.set(id, opened);
-        else found.set(id, storedClick(id, opened, attribution));
+        const known = attributionOfText(memory.recall(id) ?? '');
+        if (known === undefined) missing.set(id, opened);
+        else found.set(id, storedClick(id, opened, known));
       }
       if (missing.size === 0) return found;
-      const all = await lookedUp(missing);
-      for (const id of missing.keys()) {
-        const click = all.get(id);
-        if (click !== undefined) found.set(id, click);
+      const columns = await lookedUp(missing);
+      for (const [id, opened] of missing) {
+        const column = columns.get(id);
+        if (column === undefined) continue;
+        const attribution = attributionOfColumn(column);
+        memory.remember(id, textOfAttribution(attribution));
+        found.set(id, storedClick(id, opened, attribution));
       }
       return found;
     },
