@@ -54,7 +54,7 @@ async function run(settings: Settings): Promise<Result> {
     const seconds = settings.quick ? 4 : 8;
     const rounds: Round[] = [];
     for (let round = 0; round < (settings.quick ? 1 : 9); round++) {
-      const plan = { rate, seconds, traffic: { kind: 'goal-gif' } as const };
+      const plan = { rate, seconds, traffic: { kind: 'goal-gif' } as const, ahead: true };
       const ours = await runGenerator({ ...plan, port: stack.edgePort }, GENERATOR_CORE);
       const bare = await runGenerator({ ...plan, port: peer.port }, GENERATOR_CORE);
       rounds.push({ ours, bare });

@@ -8,9 +8,9 @@ import { pinTo, type Cores } from './processes.ts';
 /** Sockets of every load, as the issue asks: 64. */
 export const CONNECTIONS = 64;
 
-/** Visitors are elsewhere: what a busy core does to the generator is not the server's answer. */
 const AHEAD = -15;
 
+/** Visitors are elsewhere: what else is on the generator's core must not hold it up. Where it shares its cores with the edge it would hold up that. */
 function putAhead(pid: number): void {
   try {
     setPriority(pid, AHEAD);
@@ -20,10 +20,10 @@ function putAhead(pid: number): void {
 }
 
 export type LoadOptions = Partial<LoadPlan> &
-  Pick<LoadPlan, 'port' | 'rate' | 'seconds' | 'traffic'>;
+  Pick<LoadPlan, 'port' | 'rate' | 'seconds' | 'traffic'> & { readonly ahead?: boolean };
 
 export async function runGenerator(
-  options: LoadOptions,
+  { ahead = false, ...options }: LoadOptions,
   cores: Cores,
   onProgress: (progress: LoadProgress) => void = () => undefined,
 ): Promise<LoadResult> {
@@ -44,7 +44,7 @@ export async function runGenerator(
       child.on('message', (message: GeneratorMessage) => {
         if (message === 'ready') {
           if (child.pid !== undefined) {
-            putAhead(child.pid);
+            if (ahead) putAhead(child.pid);
             if (cores !== undefined) pinTo(child.pid, cores);
           }
           child.send(plan);
