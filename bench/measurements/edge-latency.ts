@@ -9,9 +9,9 @@ import type { Measurement, Result, Settings } from '../paper/result.ts';
 import { median } from '../paper/statistics.ts';
 import { startUws } from '../peers/start-uws.ts';
 import { besideServer, GENERATOR_CORE, SERVER_CORE } from '../stage/cores.ts';
-import { CONNECTIONS, runGenerator } from '../stage/load.ts';
+import { runGenerator } from '../stage/load.ts';
 import { startStack } from '../stage/stack.ts';
-import { runWrk } from '../stage/wrk.ts';
+import { PEAK_CONNECTIONS, runWrk } from '../stage/wrk.ts';
 
 interface Round {
   readonly ours: LoadResult;
@@ -45,7 +45,7 @@ async function run(settings: Settings): Promise<Result> {
     const peak = await runWrk({
       url: `http://127.0.0.1:${stack.edgePort}${goalGifPath()}`,
       headers,
-      connections: CONNECTIONS,
+      connections: PEAK_CONNECTIONS,
       seconds: settings.quick ? 3 : 8,
       cores: GENERATOR_CORE,
       serverPid: pid,
@@ -54,7 +54,13 @@ async function run(settings: Settings): Promise<Result> {
     const seconds = settings.quick ? 4 : 8;
     const rounds: Round[] = [];
     for (let round = 0; round < (settings.quick ? 1 : 9); round++) {
-      const plan = { rate, seconds, traffic: { kind: 'goal-gif' } as const, ahead: true };
+      const plan = {
+        rate,
+        seconds,
+        connections: PEAK_CONNECTIONS,
+        traffic: { kind: 'goal-gif' } as const,
+        ahead: true,
+      };
       const ours = await runGenerator({ ...plan, port: stack.edgePort }, GENERATOR_CORE);
       const bare = await runGenerator({ ...plan, port: peer.port }, GENERATOR_CORE);
       rounds.push({ ours, bare });
@@ -65,7 +71,7 @@ async function run(settings: Settings): Promise<Result> {
     await peer.stop();
     return {
       title: 'Edge: latency at half its peak',
-      method: `Open loop at ${count(rate)} requests/s (half of what wrk reached just before), ${CONNECTIONS} sockets, ${rounds.length} rounds of ${seconds} s in turns, medians of what each round gave, latency from the time a request was due. The edge is alone on core ${SERVER_CORE}; the generator, ahead of Redis and ClickHouse, is on core ${GENERATOR_CORE}; no worker runs. The generator looks at its schedule every ms, which is in the figures: the line of bare uWebSockets.js shows how much.`,
+      method: `Open loop at ${count(rate)} requests/s (half of what wrk reached just before), ${PEAK_CONNECTIONS} sockets, ${rounds.length} rounds of ${seconds} s in turns, medians of what each round gave, latency from the time a request was due. The edge is alone on core ${SERVER_CORE}; the generator, ahead of Redis and ClickHouse, is on core ${GENERATOR_CORE}; no worker runs. The generator looks at its schedule every ms, which is in the figures: the line of bare uWebSockets.js shows how much.`,
       findings: [
         {
           what: 'edge latency at half its peak',

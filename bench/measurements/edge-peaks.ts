@@ -11,10 +11,9 @@ import type { Finding, Measurement, Result, Settings } from '../paper/result.ts'
 import { ratios, spread } from '../paper/statistics.ts';
 import { startNginx } from '../peers/nginx.ts';
 import { startUws } from '../peers/start-uws.ts';
-import { CONNECTIONS } from '../stage/load.ts';
 import { besideServer, dropQueues, GENERATOR_CORE, SERVER_CORE } from '../stage/cores.ts';
 import { freePort, startStack, type Stack } from '../stage/stack.ts';
-import { runWrk, type Peak } from '../stage/wrk.ts';
+import { PEAK_CONNECTIONS, runWrk, type Peak } from '../stage/wrk.ts';
 
 interface Contestant {
   readonly name: string;
@@ -69,7 +68,7 @@ async function measureOne(
   const plan = {
     url: `http://127.0.0.1:${port}${path}`,
     headers,
-    connections: CONNECTIONS,
+    connections: PEAK_CONNECTIONS,
     cores: GENERATOR_CORE,
     serverPid: pid,
   };
@@ -163,7 +162,7 @@ async function run(settings: Settings): Promise<Result> {
     const click = await race([sluice(stack), uws(dir)], clickPath(0, ''), headers, settings);
     return {
       title: 'Edge: peak on one core',
-      method: `wrk, 1 thread, ${CONNECTIONS} connections, closed loop, no pipelining, requests with a browser's headers. The server is pinned to core ${SERVER_CORE}; wrk, Redis and ClickHouse to core ${GENERATOR_CORE}. No worker runs, so the queue only grows and is emptied between rounds. Each round starts every contestant anew and warms it up first; ratios are taken round by round. CPU is user and system time of the server's process, threads included. Sluice stores every hit before it answers; the peers store nothing (nginx: a log buffer in memory).`,
+      method: `wrk, 1 thread, ${PEAK_CONNECTIONS} connections, closed loop, no pipelining, requests with a browser's headers. The server is pinned to core ${SERVER_CORE}; wrk, Redis and ClickHouse to core ${GENERATOR_CORE}. No worker runs, so the queue only grows and is emptied between rounds. Each round starts every contestant anew and warms it up first; ratios are taken round by round. CPU is user and system time of the server's process, threads included. Sluice stores every hit before it answers; the peers store nothing (nginx: a log buffer in memory).`,
       findings: [
         finding('edge, `/track/goal` GIF', goal, 'bare uWebSockets.js', [0.65, 0.8]),
         finding('edge, `/track/goal` GIF', goal, 'nginx empty_gif', [0.8, 0.95]),

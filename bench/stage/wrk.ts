@@ -3,6 +3,9 @@ import { spawn } from 'node:child_process';
 import { cpuMs, type Cores } from './processes.ts';
 import { requireProgram } from './system-packages.ts';
 
+/** Sockets at the edge's peak. */
+export const PEAK_CONNECTIONS = 64;
+
 export interface PeakPlan {
   readonly url: string;
   readonly headers: readonly (readonly [string, string])[];
