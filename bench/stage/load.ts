@@ -13,7 +13,10 @@ export const CONNECTIONS = 256;
 
 const AHEAD = -15;
 
-/** Visitors are elsewhere: what else is on the generator's core must not hold it up. Where it shares its cores with the edge it would hold up that. */
+/**
+ * Visitors are elsewhere: what else is on the generator's core must not hold it up. Where it shares its cores with the
+ * edge, it would hold up that.
+ */
 function putAhead(pid: number): void {
   try {
     setPriority(pid, AHEAD);

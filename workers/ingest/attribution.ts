@@ -7,7 +7,7 @@ import { CLICK_COLUMNS } from '../../clickhouse/tables.ts';
 import type { OpenedClickId } from '../../src/domain/click-id.ts';
 import type { StoredClick } from '../../src/domain/judge/resolve.ts';
 
-export type Attribution = readonly [
+type Attribution = readonly [
   affiliateId: number,
   advertiserId: number,
   ip: string,
@@ -63,7 +63,7 @@ export function textOfAttribution(attribution: Attribution): string {
   );
 }
 
-/** Undefined when a value holds the separator. */
+/** Undefined when a value holds the separator, and of no text. */
 export function attributionOfText(text: string): Attribution | undefined {
   const values = text.split(SEPARATOR);
   if (values.length !== VALUES) return undefined;

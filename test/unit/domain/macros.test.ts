@@ -26,6 +26,11 @@ describe('macros', () => {
     ['{source}|{idfa}|{gaid}', { source: '1', idfa: '2', gaid: '3' }, '1|2|3'],
     ['{sub_id2}', {}, ''],
     ['{unknown}-{sub_id6}-{sub_id}-{click_id-', {}, '{unknown}-{sub_id6}-{sub_id}-{click_id-'],
+    [
+      '{unknown} {sub_id6} {sub_id} {click_id ',
+      {},
+      encodeURI('{unknown} {sub_id6} {sub_id} {click_id '),
+    ],
     ['{SUB_ID1}', { sub_id1: 'x' }, '{SUB_ID1}'],
     ['{{sub_id1}}', { sub_id1: 'x' }, '{x}'],
     ['{token}', { token: 'secret' }, '{token}'],
