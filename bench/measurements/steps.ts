@@ -6,7 +6,6 @@ import { pino } from 'pino';
 import { createCatalogueStore } from '../../src/catalogue/store.ts';
 import { createClickIdCodec } from '../../src/domain/click-id.ts';
 import { createDeviceReader } from '../../src/domain/device.ts';
-import { LANE_COUNT } from '../../src/domain/gate-request.ts';
 import type {
   Chunk,
   ChunkHeader,
@@ -22,9 +21,7 @@ import { decodeChunk } from '../../src/queue/chunk-content.ts';
 import { encodeHit } from '../../src/queue/chunk-job.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
 import { encodeFrames } from '../../src/spool/chunk-file.ts';
-import { createLaneLog } from '../../workers/gate/lane-log.ts';
-import { createLaneState } from '../../workers/gate/lane-state.ts';
-import { createLaneWriter } from '../../workers/gate/lane-writer.ts';
+import { createLanes } from '../../workers/gate/lanes.ts';
 import { createClickAnswers } from '../../workers/ingest/click-answers.ts';
 import { createClickStore } from '../../workers/ingest/click-store.ts';
 import { createConversionIngest } from '../../workers/ingest/conversions.ts';
@@ -143,18 +140,14 @@ async function createWay(stack: Stack) {
 
   function createWorker() {
     const clicks = createClickStore({ clickhouse, enrichment, clock });
-    const lanes = Array.from({ length: LANE_COUNT }, (_, lane) => {
-      const log = createLaneLog(clickhouse, lane, FULL_IPS);
-      const state = createLaneState({
-        redis,
-        keys,
-        lane,
-        log,
-        snapshotAt: store.at,
-        clock,
-        logger,
-      });
-      return createLaneWriter({ clickhouse, lane, log, state, clock, logger });
+    const lanes = createLanes({
+      clickhouse,
+      redis,
+      keys,
+      ips: FULL_IPS,
+      snapshotAt: store.at,
+      clock,
+      logger,
     });
     const deps = {
       clickhouse,

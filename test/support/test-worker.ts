@@ -4,13 +4,11 @@ import { pino } from 'pino';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { createCatalogueSnapshot, type CatalogueState } from '../../src/domain/catalogue.ts';
 import { createClickIdCodec } from '../../src/domain/click-id.ts';
-import { LANE_COUNT } from '../../src/domain/gate-request.ts';
 import type { Chunk, ClickHit, ConversionHit } from '../../src/domain/hit.ts';
 import { FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
-import { createLaneLog } from '../../workers/gate/lane-log.ts';
-import { createLaneState } from '../../workers/gate/lane-state.ts';
-import { createLaneWriter, type LaneSubmission } from '../../workers/gate/lane-writer.ts';
+import type { LaneSubmission } from '../../workers/gate/lane-writer.ts';
+import { createLanes } from '../../workers/gate/lanes.ts';
 import { createClickAnswers } from '../../workers/ingest/click-answers.ts';
 import { createClickStore, type ClickStore } from '../../workers/ingest/click-store.ts';
 import {
@@ -41,18 +39,15 @@ export function createTestWorker(deps: {
   const enrichment = { country: () => '', device: () => ({ device: '', os: '', browser: '' }) };
   const ips = deps.ips ?? FULL_IPS;
   const clicks = createClickStore({ clickhouse, enrichment, ips, clock });
-  const lanes = Array.from({ length: LANE_COUNT }, (_, lane) => {
-    const log = createLaneLog(clickhouse, lane, ips);
-    const state = createLaneState({ redis, keys, lane, log, snapshotAt, clock, logger });
-    const writer = createLaneWriter({ clickhouse, lane, log, state, clock, logger });
-    return {
+  const lanes = createLanes({ clickhouse, redis, keys, ips, snapshotAt, clock, logger }).map(
+    (writer) => ({
       submit: (submission: LaneSubmission) => {
         const submitted = writer.submit(submission);
         deps.onSubmit?.(submission.chunk.chunkId);
         return submitted;
       },
-    };
-  });
+    }),
+  );
   const codec = createClickIdCodec(snapshot.state.click_id_keys);
   const ingest = createConversionIngest({
     clickhouse,

@@ -21,10 +21,8 @@ import { decodeChunk, dropContent, readContent } from '../../src/queue/chunk-con
 import { QUEUE_NAMES, type QueueName } from '../../src/queue/chunk-job.ts';
 import { connectRedis } from '../../src/redis/connect.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
-import { createLaneLog } from '../gate/lane-log.ts';
-import { createLaneState } from '../gate/lane-state.ts';
 import { createLaneTurn } from '../gate/lane-turn.ts';
-import { createLaneWriter } from '../gate/lane-writer.ts';
+import { createLanes } from '../gate/lanes.ts';
 import { startMaintenance } from '../maintenance/maintenance.ts';
 import { startOutgoing } from '../outgoing/outgoing.ts';
 import { createClickAnswers } from './click-answers.ts';
@@ -99,20 +97,16 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
   }
 
   const clicks = createClickStore({ clickhouse, enrichment, ips: options.ips, clock, reach });
-  const lanes = Array.from({ length: LANE_COUNT }, (_, lane) => {
-    const log = createLaneLog(clickhouse, lane, options.ips);
-    const state = createLaneState({
-      redis,
-      keys,
-      lane,
-      log,
-      snapshotAt: store.at,
-      clock,
-      reach,
-      logger,
-    });
-    const turn = createLaneTurn({ redis, key: keys.laneTurn(lane), me, clock });
-    return createLaneWriter({ clickhouse, lane, log, state, turn, clock, reach, logger });
+  const lanes = createLanes({
+    clickhouse,
+    redis,
+    keys,
+    ips: options.ips,
+    snapshotAt: store.at,
+    turnOf: (lane) => createLaneTurn({ redis, key: keys.laneTurn(lane), me, clock }),
+    clock,
+    reach,
+    logger,
   });
   const ingestConversions = createConversionIngest({
     clickhouse,
