@@ -40,13 +40,14 @@ const BUSY: Age = { ms: 250, hitsToWaitOn: 1_600 };
 const BUSIEST: Age = { ms: 500, hitsToWaitOn: Infinity };
 
 /**
- * How long a hit waits for company before it is queued. A chunk of conversions takes ClickHouse five statements, one of
- * clicks two: 5,000 conversions/s cost a quarter less in chunks of 500 ms than in chunks of 250.
+ * How long a hit waits for company before it is queued. A chunk of conversions takes ClickHouse up to five statements,
+ * one of clicks two: 5,000 conversions/s cost a quarter less in chunks of 500 ms than in chunks of 250.
  */
 const AGES: Readonly<Record<ChunkKind, readonly Age[]>> = {
   clicks: [ORDINARY, BUSY, BUSIEST],
   conversions: [ORDINARY, BUSIEST],
 };
+
 /**
  * More chunks than this on their way mean that what is behind pays too much a chunk: then chunks wait longer in
  * proportion, up to the most.
@@ -180,10 +181,11 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
     if (chunk.hitCount >= CHUNK_HITS_MAX[chunk.header.kind] || chunk.bytes >= CHUNK_BYTES_MAX)
       return true;
     const ages = AGES[chunk.header.kind];
-    const { ms } = ages.find(({ hitsToWaitOn }) => chunk.hitCount < hitsToWaitOn) ?? BUSIEST;
+    const { ms: ageMaxMs } =
+      ages.find(({ hitsToWaitOn }) => chunk.hitCount < hitsToWaitOn) ?? BUSIEST;
     const crowd = Math.max(1, options.outstanding() / CHUNKS_ON_THEIR_WAY);
     const ageMs = options.clock() - chunk.header.openedAtMs;
-    return ageMs >= Math.min(CHUNK_AGE_BACKLOG_MS, ms * crowd);
+    return ageMs >= Math.min(CHUNK_AGE_BACKLOG_MS, ageMaxMs * crowd);
   }
 
   /** Runs a sync; after a failed one nobody knows what is on disk, so the process is told to end. */

@@ -13,7 +13,7 @@ import type { PostbackFields } from '../../src/domain/judge/fields.ts';
 import { makeBlock, poisoned, type Block, type LaneCall } from './lane-block.ts';
 import { inChunks, type ChunkReference, type LaneLog } from './lane-log.ts';
 import type { LaneState } from './lane-state.ts';
-import { NO_TURNS, type LaneTurn } from './lane-turn.ts';
+import type { LaneTurn } from './lane-turn.ts';
 
 /** The calls of one chunk that belong to the lane. */
 export interface LaneSubmission {
@@ -74,12 +74,12 @@ export function createLaneWriter(deps: {
   readonly lane: number;
   readonly log: LaneLog;
   readonly state: LaneState;
-  readonly turn?: LaneTurn;
+  readonly turn: LaneTurn;
   readonly clock: () => number;
   readonly reach?: Reach;
   readonly logger: Logger;
 }): LaneWriter {
-  const { clickhouse, lane, log, state, logger, turn = NO_TURNS } = deps;
+  const { clickhouse, lane, log, state, logger, turn } = deps;
   const reach = deps.reach ?? reachNothing;
   let waiting: Waiting[] = [];
   let running = false;

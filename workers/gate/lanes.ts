@@ -30,12 +30,7 @@ export function createLanes(deps: LanesDeps): readonly LaneWriter[] {
   return Array.from({ length: LANE_COUNT }, (_, lane) => {
     const log = createLaneLog(deps.clickhouse, lane, deps.ips);
     const state = createLaneState({ ...deps, lane, log });
-    return createLaneWriter({
-      ...deps,
-      lane,
-      log,
-      state,
-      turn: deps.turnOf?.(lane) ?? NO_TURNS,
-    });
+    const turn = deps.turnOf?.(lane) ?? NO_TURNS;
+    return createLaneWriter({ ...deps, lane, log, state, turn });
   });
 }
