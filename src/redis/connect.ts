@@ -1,5 +1,8 @@
 /** Redis connections, every option set on purpose (DESIGN: a producer once came back 15 s late by the default back-off). */
 import { Redis } from 'ioredis';
+import { makeStringMethodsFast } from './string-methods.ts';
+
+makeStringMethodsFast();
 
 export type RedisPurpose = 'producer' | 'worker' | 'state' | 'subscriber';
 
