@@ -98,6 +98,8 @@ export type GateReply =
       readonly scope: 'goal' | 'affiliate';
       readonly period: 'daily' | 'monthly' | 'total';
       readonly limit: number;
+      /** Counted in the period, more than the limit if that was lowered meanwhile. */
+      readonly used: number;
       /** The last conversion that was counted in the period. '' when the limit is 0. */
       readonly blockingTransactionId: string;
     };

@@ -59,8 +59,8 @@ export function hintOfClickId(value: string, isGenuine: (id: string) => boolean)
   return '';
 }
 
-/** A hint for a value that should have been a plain one; '' when nothing is recognised. */
-export function hintOfValue(name: string, value: string): string {
+/** A hint for a value that may be any text; '' when nothing is recognised. */
+export function hintOfText(name: string, value: string): string {
   if (looksLikeMacro(value)) {
     return `The macro ${value.slice(0, 60)} in ${name} was not replaced by the sending system.`;
   }
@@ -70,6 +70,20 @@ export function hintOfValue(name: string, value: string): string {
   if (NOTHING.has(value.toLowerCase()))
     return `${name}=${value}: the sending script had no value. Leave the parameter out then.`;
   if (/^\s|\s$/.test(value)) return `${name} has a space around it.`;
+  return '';
+}
+
+/** A hint for a value that must be an id of ours; '' when nothing is recognised. */
+export function hintOfId(name: string, value: string): string {
+  const hint = hintOfText(name, value);
+  if (hint !== '' || /^[0-9]+$/.test(value)) return hint;
+  return `${name}=${value.slice(0, 40)}: send the number alone.`;
+}
+
+/** A hint for a value that must be an amount; '' when nothing is recognised. */
+export function hintOfAmount(name: string, value: string): string {
+  const hint = hintOfText(name, value);
+  if (hint !== '') return hint;
   if (/[$€£¥]|[a-z]{3}/i.test(value) && /[0-9]/.test(value)) {
     return `${name}=${value.slice(0, 40)}: send the bare number, and the currency in the parameter currency.`;
   }

@@ -60,7 +60,7 @@ export interface RawHit {
   readonly ip: string;
   readonly userAgent: string;
   readonly referer: string;
-  /** A browser asked: Sec-Fetch-Dest, an image/script/frame Accept, or `return` of img, js or iframe. */
+  /** A browser asked: Sec-Fetch-Dest, Origin, an image/script/frame Accept, or `return` of img, js or iframe. */
   readonly fromBrowser: boolean;
 }
 

@@ -88,15 +88,19 @@ function parseJson(body: string): BodyResult {
   return { readable: true, parameters };
 }
 
+/** navigator.sendBeacon sends text/plain; curl and others call whatever they are given a form. */
+const TYPES_OF_EITHER: ReadonlySet<string> = new Set([
+  'application/x-www-form-urlencoded',
+  'text/plain',
+]);
+
 /** Parses a body that is text. An empty one has no parameters, whatever its type. */
 export function parseBody(body: string, contentType: string): BodyResult {
   if (body === '') return { readable: true, parameters: NO_PARAMETERS };
   const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
   if (type === 'application/json' || type.endsWith('+json')) return parseJson(body);
-  if (type === 'application/x-www-form-urlencoded')
-    return { readable: true, parameters: parseQuery(body) };
-  if (type === '' || type === 'text/plain') {
-    // navigator.sendBeacon sends text/plain; which of the two it is shows in the first character.
+  if (type === '' || TYPES_OF_EITHER.has(type)) {
+    // Which of the two it is shows in the first character.
     if (body.trimStart().startsWith('{')) return parseJson(body);
     return { readable: true, parameters: parseQuery(body) };
   }

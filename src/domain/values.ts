@@ -23,3 +23,10 @@ const CURRENCIES: ReadonlySet<string> = new Set(Intl.supportedValuesOf('currency
 export function isCurrency(text: string): boolean {
   return /^[a-zA-Z]{3}$/.test(text) && CURRENCIES.has(text.toUpperCase());
 }
+
+const SHOWN_MAX = 100;
+
+/** A text as evidence shows it: at most 100 characters, without control characters. */
+export function short(text: string): string {
+  return text.slice(0, SHOWN_MAX).replaceAll(/\p{Cc}/gu, '\u{fffd}');
+}

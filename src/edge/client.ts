@@ -16,6 +16,14 @@ export interface Client {
 
 export type ClientReader = (request: Omit<EdgeRequest, 'body'>) => Client;
 
+/** `8.8.8.8:1234` and `[2a00::1]:1234`, as some balancers write. */
+const WITH_PORT = /^(?:\[([^\]]*)\]|([^:]*))(?::\d+)?$/;
+
+function withoutPort(hop: string): string {
+  const [, v6, v4] = WITH_PORT.exec(hop) ?? [];
+  return v6 ?? v4 ?? hop;
+}
+
 /** X-Forwarded-For is read from the right: the first address that is no trusted proxy is the client. */
 export function createClientReader(trustedProxies: readonly string[]): ClientReader {
   const peerIp = (peer: string): string => (IPV4.test(peer) ? peer : (canonicalIp(peer) ?? peer));
@@ -31,7 +39,7 @@ export function createClientReader(trustedProxies: readonly string[]): ClientRea
     const hops = request.forwardedFor;
     for (let end = hops.length; end >= 0;) {
       const comma = hops.lastIndexOf(',', end - 1);
-      const address = canonicalIp(hops.slice(comma + 1, end).trim());
+      const address = canonicalIp(withoutPort(hops.slice(comma + 1, end).trim()));
       if (address === undefined) break;
       ip = address;
       if (comma < 0 || !isTrusted(ip)) break;
@@ -48,6 +56,9 @@ const RETURN_PARAMETER = /(?:^|&)return=([^&]+)/;
 function asForm(text: string | undefined): ReturnForm | undefined {
   return RETURN_FORMS.find((form) => form === text);
 }
+
+/** What java.net.HttpURLConnection sends unless told otherwise; many advertisers' servers are not. */
+const ACCEPT_OF_JAVA = 'text/html, image/gif, image/jpeg, *; q=.2';
 
 function formOfBrowser(request: EdgeRequest): ReturnForm | undefined {
   switch (request.fetchDest) {
@@ -72,7 +83,9 @@ function formOfBrowser(request: EdgeRequest): ReturnForm | undefined {
     request.accept.startsWith('text/javascript')
   )
     return 'js';
-  return request.accept.startsWith('text/html') ? 'iframe' : undefined;
+  return request.accept.startsWith('text/html') && !request.accept.startsWith(ACCEPT_OF_JAVA)
+    ? 'iframe'
+    : undefined;
 }
 
 export interface Wanted {
@@ -85,9 +98,11 @@ export function wantedForm(request: EdgeRequest, bodyReturn: string | undefined)
   const asked = asForm(RETURN_PARAMETER.exec(request.query)?.[1]) ?? asForm(bodyReturn);
   const byHeaders = formOfBrowser(request);
   const tagged = asked !== undefined && asked !== 'json';
+  // Scripts of browsers that know no Sec-Fetch (Safari before 16.4) tell by Origin.
+  const bySender = request.fetchDest !== '' || request.origin !== '';
   return {
     form: asked ?? byHeaders ?? 'json',
-    fromBrowser: tagged || byHeaders !== undefined || request.fetchDest !== '',
+    fromBrowser: tagged || byHeaders !== undefined || bySender,
   };
 }
 

@@ -151,9 +151,16 @@ type CopiedHeaders = Readonly<ReturnType<typeof copyHeaders>>;
 function send(response: HttpResponse, answer: Answer, headOnly: boolean, isLast: boolean): void {
   response.cork(() => {
     // The whole head at once: each call into the library costs as much as copying a kilobyte.
-    response.writeStatus(answer.head);
-    if (headOnly) response.endWithoutBody(Buffer.byteLength(answer.body), isLast);
-    else response.end(answer.body, isLast);
+    if (headOnly) {
+      // Told the length of a body that is not sent, the library waits for it and drops the connection's next request;
+      // and it takes any argument for a length.
+      const length = Buffer.byteLength(answer.body);
+      response.writeStatus(`${answer.head}\r\nContent-Length: ${length}`);
+      response.endWithoutBody();
+    } else {
+      response.writeStatus(answer.head);
+      response.end(answer.body, isLast);
+    }
   });
 }
 

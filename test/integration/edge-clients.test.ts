@@ -42,6 +42,10 @@ describe('behind a trusted proxy', () => {
     ['nonsense at the end', '203.0.113.9, <script>', '127.0.0.1'],
     ['an empty list', ' , ,', '127.0.0.1'],
     ['a number', '1', '127.0.0.1'],
+    ['an address with its port', '203.0.113.9:1234', '203.0.113.9'],
+    ['IPv6 in brackets', '[2001:db8::9]', '2001:db8::9'],
+    ['IPv6 with its port', '203.0.113.1, [2001:db8::9]:1234', '2001:db8::9'],
+    ['a port that is none', '203.0.113.9:http', '127.0.0.1'],
   ])('%s', async (_, forwarded, ip) => {
     const headers = forwarded === '' ? {} : { 'X-Forwarded-For': forwarded };
     expect(await ipSeenBy(trusting, headers)).toBe(ip);

@@ -22,6 +22,7 @@ afterAll(async () => {
   await edge.close();
 });
 
+const SOON = { timeoutMs: 5_000, what: 'an answer' };
 const hitIdOf = (answer: RawAnswer): string =>
   (JSON.parse(answer.body.toString()) as { hit_id: string }).hit_id;
 const request = (query: string): string => `GET /track/goal?${query} HTTP/1.1\r\nHost: x\r\n\r\n`;
@@ -45,6 +46,24 @@ test('a connection serves one request after the other', async () => {
     expect(ports.size).toBe(1);
   } finally {
     agent.destroy();
+  }
+});
+
+test('after a HEAD a connection serves the next request', async () => {
+  const head = `HEAD /track/goal?adv_param1=head HTTP/1.1\r\nHost: x\r\n\r\n`;
+  const socket = connect(edge.port, '127.0.0.1');
+  try {
+    let received = '';
+    socket.on('data', (part: Buffer) => (received += part.toString('latin1')));
+    socket.write(head);
+    await waitFor(() => received.endsWith('\r\n\r\n'), SOON);
+    expect(received).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    received = '';
+    socket.write(request('adv_param1=after-head'));
+    await waitFor(() => received.includes('hit_id'), SOON);
+    expect(received).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+  } finally {
+    socket.destroy();
   }
 });
 

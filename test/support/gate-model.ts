@@ -64,6 +64,7 @@ export function createGateModel() {
             scope,
             period,
             limit,
+            used: counted.length,
             blockingTransactionId: counted.at(-1)?.request.hitId ?? '',
           };
         }

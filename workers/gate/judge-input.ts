@@ -127,7 +127,7 @@ export function parseAnswer(
   requests: readonly GateRequest[],
 ): GateReply {
   if (answer === 0) return { kind: 'accepted' };
-  const [code, value, blocking] = answer;
+  const [code, value, blocking, used] = answer;
   const idOf = (holder: number | string | undefined): string =>
     typeof holder === 'number'
       ? (requests[holder - 1]?.hitId ?? '')
@@ -158,6 +158,7 @@ export function parseAnswer(
         scope,
         period,
         limit: caps?.[period] ?? 0,
+        used: Number(used),
         blockingTransactionId: idOf(blocking),
       };
     }

@@ -15,7 +15,7 @@
 -- ARGV[4…] fields
 -- Reply    {'position', applied or -1} | {'stale', offer id} | {'ok', JSON array of answers}
 --          answer: 0 accepted | [1] or [1, transaction] changed | [2] changed and released | [3] changed, released before
---          | [119] | [101|102|103|122, blocking] | [107, cap index, blocking]
+--          | [119] | [101|102|103|122, blocking] | [107, cap index, blocking, count]
 --          a number in place of a transaction is a request of this block
 
 local meta = KEYS[1]
@@ -106,8 +106,9 @@ local function decide(number, at)
   local caps = cap_sets[requests[at + 7]]
   for index = 1, #caps, 2 do
     local limit = caps[index + 1]
-    if limit >= 0 and count_of(caps[index]) >= limit then
-      return {107, (index - 1) / 2, state[caps[index]] or ''}
+    if limit >= 0 then
+      local count = count_of(caps[index])
+      if count >= limit then return {107, (index - 1) / 2, state[caps[index]] or '', count} end
     end
   end
 

@@ -12,7 +12,7 @@ import {
   type ConversionHit,
 } from '../../domain/hit.ts';
 import { decodeCall } from '../../domain/judge/call.ts';
-import { traceCall, traceGate, type TracedCheck } from '../../domain/judge/judge.ts';
+import { judgeCall, traceCall, traceGate, type TracedCheck } from '../../domain/judge/judge.ts';
 import { lookupsOf, type ClickAnswer, type StoredClick } from '../../domain/judge/resolve.ts';
 import { msOfUuidV7 } from '../../domain/uuid-v7.ts';
 import { isVerdictSlug, type VerdictSlug } from '../../domain/verdicts.ts';
@@ -174,9 +174,11 @@ async function traceRow(
     lookups.clickId === '' ? 'not-asked' : pending ? 'pending' : (click ?? 'unknown');
   const transactions = await findTransactions(context.clickhouse, new Set([lookups.transactionId]));
   const transaction = transactions.get(lookups.transactionId);
-  const traced = traceCall({ call, snapshot, codec, click: answer, transaction });
+  const input = { call, snapshot, codec, click: answer, transaction };
+  const verdict = textOf(row, 'verdict');
+  const checks = traceCall(input, verdict);
   if (isRepeat(row)) {
-    const skipped = traced.checks.map(({ check }): TracedCheck => ({
+    const skipped = checks.map(({ check }): TracedCheck => ({
       check,
       outcome: 'skipped',
       evidence: 'not reached',
@@ -186,11 +188,10 @@ async function traceRow(
       ...skipped,
     ];
   }
-  const verdict = textOf(row, 'verdict');
   const gate = isVerdictSlug(verdict)
-    ? traceGate(traced.judged, verdict, textOf(row, 'detail'))
+    ? traceGate(judgeCall(input), verdict, textOf(row, 'detail'))
     : [];
-  return agreeWith([...traced.checks, ...gate], row);
+  return agreeWith([...checks, ...gate], row);
 }
 
 /** A conversion that nothing changed is in the view `transactions` with these values. */

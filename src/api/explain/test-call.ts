@@ -5,7 +5,13 @@ import { laneOf, type GateReply, type GateRequest } from '../../domain/gate-requ
 import { CONVERSION_ENDPOINTS, type ConversionHit } from '../../domain/hit.ts';
 import { decodeCall } from '../../domain/judge/call.ts';
 import type { PostbackFields } from '../../domain/judge/fields.ts';
-import { settleCall, traceCall, traceGate, type Judged } from '../../domain/judge/judge.ts';
+import {
+  judgeCall,
+  settleCall,
+  traceCall,
+  traceGate,
+  type Judged,
+} from '../../domain/judge/judge.ts';
 import { lookupsOf, type ClickAnswer } from '../../domain/judge/resolve.ts';
 import { createHitIds } from '../../domain/uuid-v7.ts';
 import { ownsRow, type Principal } from '../../reports/principal.ts';
@@ -88,8 +94,9 @@ export async function explainTest(
   const click: ClickAnswer = lookups.clickId === '' ? 'not-asked' : (found?.stored ?? 'unknown');
   const transactions = await findTransactions(context.clickhouse, new Set([lookups.transactionId]));
   const transaction = transactions.get(lookups.transactionId);
-  const traced = traceCall({ call, snapshot, codec, click, transaction });
-  const fields = await settle(context, traced.judged);
+  const input = { call, snapshot, codec, click, transaction };
+  const judged = judgeCall(input);
+  const fields = await settle(context, judged);
   if (!mayLearn(principal, fields)) throw notFound('the call belongs to no offer of yours');
   return {
     verdict_code: fields.verdict_code,
@@ -98,7 +105,10 @@ export async function explainTest(
     detail: fields.detail,
     hint: fields.hint,
     blocking_transaction_id: fields.blocking_transaction_id,
-    checks: [...traced.checks, ...traceGate(traced.judged, fields.verdict, fields.detail)],
+    checks: [
+      ...traceCall(input, fields.verdict),
+      ...traceGate(judged, fields.verdict, fields.detail),
+    ],
     click: found !== undefined && ownsRow(principal, found.row) ? found.row : null,
     recorded: false,
   };

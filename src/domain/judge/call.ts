@@ -1,7 +1,7 @@
 /** A conversion call, decoded: its parameters, what is malformed in them, and how it came in. No look-ups yet. */
 import { hash } from 'node:crypto';
 import { CONVERSION_STATUSES } from '../catalogue.ts';
-import { hintOfValue } from '../hints.ts';
+import { hintOfAmount, hintOfText } from '../hints.ts';
 import type { BatchKind, BatchOrigin, Channel, ConversionEndpoint, ConversionHit } from '../hit.ts';
 import { canonicalIp } from '../ip-rules.ts';
 import { mergeParameters, parseBody, parseQuery, type Parameters } from '../parameters.ts';
@@ -48,13 +48,15 @@ export function isRelease(value: string): boolean {
   return value === 'true' || value === '1';
 }
 
+const MONEY: readonly string[] = ['amount', 'payout', 'revenue'];
+
 const VALUE_RULES: readonly {
   readonly names: readonly string[];
   readonly holds: (value: string) => boolean;
   readonly rule: string;
 }[] = [
   {
-    names: ['amount', 'payout', 'revenue'],
+    names: MONEY,
     holds: isMoney,
     rule: 'a plain decimal of 0 or more with up to 4 places, like 1234.56',
   },
@@ -118,7 +120,7 @@ function faultByRules(rules: typeof VALUE_RULES, parameters: Parameters): NamedF
       return {
         name,
         detail: `${name}=${value.slice(0, 100)} is not ${rule}`,
-        hint: hintOfValue(name, value),
+        hint: MONEY.includes(name) ? hintOfAmount(name, value) : hintOfText(name, value),
       };
     }
   }

@@ -2,7 +2,7 @@
  * The stateless checks of a conversion call, as data, in the contract's order. The first that fails decides.
  * What needs the state of earlier conversions (101, 122, 102, 103, 107) is the gate's; it comes after all of these.
  */
-import { hintOfClickId, hintOfValue } from '../hints.ts';
+import { hintOfClickId, hintOfId, hintOfText } from '../hints.ts';
 import { matchingCidr } from '../ip-rules.ts';
 import {
   judgeAffiliate,
@@ -11,13 +11,16 @@ import {
   type Failure,
 } from '../participants.ts';
 import { dateInZone, formatInZone } from '../time-buckets.ts';
+import { short } from '../values.ts';
 import type { VerdictSlug } from '../verdicts.ts';
 import { parameterOf } from './call.ts';
-import type { Case } from './resolve.ts';
+import { cookiesOf, type Case } from './resolve.ts';
 
 export interface Check {
   /** Stable name, shown by explain. */
   readonly name: string;
+  /** It is asked of what would create a transaction: a change goes through whatever became of its offer since. */
+  readonly ofCreations?: true;
   /** Why the check says nothing about this call, or undefined when it applies. */
   readonly skipped: (item: Case) => string | undefined;
   readonly judge: (item: Case) => Failure | undefined;
@@ -29,7 +32,8 @@ const DAY_MS = 86_400_000;
 const CODE_SHAPE = /^[0-9A-Za-z]{1,100}$/;
 
 const always = (): undefined => undefined;
-const short = (text: string): string => text.slice(0, 100);
+/** Why checks of creations say nothing of a call. */
+export const CHANGES = 'a change of a stored transaction';
 
 function fail(slug: VerdictSlug, detail: string, hint = ''): Failure {
   return hint === '' ? { slug, detail } : { slug, detail, hint };
@@ -37,12 +41,6 @@ function fail(slug: VerdictSlug, detail: string, hint = ''): Failure {
 
 const onlyPromo = (item: Case): string | undefined =>
   item.call.hit.endpoint === 'promo' ? undefined : 'not a promo code call';
-
-/** A correction of a stored transaction must go through whatever became of its offer since. */
-const notForChanges = (item: Case): string | undefined =>
-  item.transaction !== undefined || item.call.hit.endpoint === 'conv-change'
-    ? 'a change of a stored transaction'
-    : undefined;
 
 function needsClick(item: Case): string | undefined {
   if (item.call.hit.endpoint === 'promo') return 'a promo code needs no click';
@@ -59,14 +57,14 @@ function judgeNamedIds(item: Case): Failure | undefined {
     return fail(
       'offer_not_found',
       `no offer has the id ${short(offerText)}`,
-      hintOfValue('offer_id', offerText),
+      hintOfId('offer_id', offerText),
     );
   }
   if (goalText !== '' && item.requestGoal === undefined) {
     return fail(
       'goal_not_found',
       `no goal has the id ${short(goalText)}`,
-      hintOfValue('goal_id', goalText),
+      hintOfId('goal_id', goalText),
     );
   }
   return judgeBatchClick(item);
@@ -94,7 +92,7 @@ function judgePromoCode(item: Case): Failure | undefined {
     );
   if (!CODE_SHAPE.test(code.trim())) {
     const detail = `${short(code)} is no promo code: codes have 1 to 100 Latin letters and digits`;
-    return fail('promo_code_not_found', detail, hintOfValue('code', code));
+    return fail('promo_code_not_found', detail, hintOfText('code', code));
   }
   if (item.promoEntries.length > 0) {
     const offers = item.promoEntries.map((entry) => entry.offer_id).join(', ');
@@ -105,7 +103,11 @@ function judgePromoCode(item: Case): Failure | undefined {
       'Send the offer_id of the offer that has the code, or none.',
     );
   }
-  return fail('promo_code_not_found', `no promo code ${short(code)} exists`);
+  return fail(
+    'promo_code_not_found',
+    `no promo code ${short(code)} exists`,
+    hintOfText('code', code),
+  );
 }
 
 function judgePromoDates(item: Case): Failure | undefined {
@@ -127,17 +129,36 @@ function judgePromoDates(item: Case): Failure | undefined {
   return undefined;
 }
 
+/** `came`: offers of the cookies that the browser sent; one of the wanted offer is empty. */
+function judgeMissingCookie(came: readonly number[], wanted: number | undefined): Failure {
+  const other = came.filter((offerId) => offerId !== wanted);
+  if (came.length > other.length || (wanted === undefined && came.length > 0))
+    return fail('invalid_cookie', `the cookie slc_${wanted ?? came[0]} came empty`);
+  const whose = wanted === undefined ? '' : ` of offer ${wanted}`;
+  if (other.length > 0)
+    return fail(
+      'invalid_cookie',
+      `no slc_ cookie${whose} came with the call, only of offer ${short(other.join(', '))}`,
+      'The visitor clicked on another offer: name its goal, or leave offer_id and goal_id out to take the newest click.',
+    );
+  return fail(
+    'invalid_cookie',
+    `no slc_ cookie${whose} came with the call`,
+    'The browser sent no cookie of a click: it may block third-party cookies, or the visitor came by no tracking link.',
+  );
+}
+
 function judgeCookie(item: Case): Failure | undefined {
   const { id, opened } = item.reference;
-  if (id === '') {
-    const hint =
-      'The browser sent no cookie of a click: it may block third-party cookies, or the visitor came by no tracking link.';
-    return fail('invalid_cookie', 'no slc_ cookie of this offer came with the call', hint);
-  }
-  if (opened === undefined) {
-    return fail('invalid_cookie', `the cookie holds ${short(id)}, which is no click id of ours`);
-  }
   const wanted = item.requestOffer?.id ?? item.requestGoal?.offer_id;
+  if (id === '') return judgeMissingCookie([...cookiesOf(item.call).keys()], wanted);
+  if (opened === undefined) {
+    return fail(
+      'invalid_cookie',
+      `the cookie holds ${short(id)}, which is no click id of ours`,
+      hintOfClickId(id, (text) => item.codec.open(text) !== undefined),
+    );
+  }
   if (wanted !== undefined && opened.offerId !== wanted) {
     return fail(
       'invalid_cookie',
@@ -198,15 +219,50 @@ function judgeClickAge(item: Case): Failure | undefined {
   return fail('click_expired', detail);
 }
 
+function judgeOfferFound({
+  offer,
+  requestOffer,
+  reference,
+  transaction,
+}: Case): Failure | undefined {
+  if (offer === undefined) {
+    const offerId = transaction?.conversion.offerId ?? reference.opened?.offerId;
+    const detail =
+      offerId === undefined ? 'no offer belongs to the call' : `offer ${offerId} exists no more`;
+    return fail('offer_not_found', detail);
+  }
+  if (transaction === undefined || requestOffer === undefined || requestOffer.id === offer.id)
+    return undefined;
+  return fail(
+    'offer_not_found',
+    `transaction ${transaction.conversion.transactionId} is of offer ${offer.id}, the call names offer ${requestOffer.id}`,
+  );
+}
+
+/** Whether a call that names its transaction names another goal beside it. */
+function namesOtherGoal({ call, snapshot, offer, goal, requestGoal }: Case): boolean {
+  const alias = parameterOf(call, 'goal_alias');
+  const named = requestGoal ?? (alias === '' ? goal : snapshot.goalByAlias(offer?.id ?? 0, alias));
+  return named?.id !== goal?.id;
+}
+
 function judgeGoalFound(item: Case): Failure | undefined {
   const offerId = item.offer?.id ?? 0;
   const alias = parameterOf(item.call, 'goal_alias');
+  if (item.transaction !== undefined && item.goal !== undefined && namesOtherGoal(item)) {
+    const { transactionId } = item.transaction.conversion;
+    const named = parameterOf(item.call, 'goal_id') || alias;
+    return fail(
+      'goal_not_found',
+      `transaction ${transactionId} is of goal ${item.goal.id}, the call names goal ${short(named)}`,
+    );
+  }
   if (item.goal === undefined) {
     const detail =
       alias === ''
         ? `offer ${offerId} has no default goal and the call names none`
         : `offer ${offerId} has no goal with the alias ${short(alias)}`;
-    return fail('goal_not_found', detail, alias === '' ? '' : hintOfValue('goal_alias', alias));
+    return fail('goal_not_found', detail, hintOfText('goal_alias', alias));
   }
   if (item.goal.offer_id !== offerId) {
     const detail = `goal ${item.goal.id} belongs to offer ${item.goal.offer_id}, the call to offer ${offerId}`;
@@ -245,6 +301,7 @@ function judgeToken(item: Case): Failure | undefined {
     return fail(
       'invalid_token',
       none ? `${name} has no security token set` : `the token is not that of ${name}`,
+      hintOfText('token', parameterOf(item.call, 'token')),
     );
   }
   if (item.isChange)
@@ -273,8 +330,28 @@ function judgeCallerIp(item: Case): Failure | undefined {
   );
 }
 
-const fromBrowser = (item: Case): boolean =>
-  item.call.hit.fromBrowser || item.reference.from === 'cookie';
+function judgeTransaction({ call, transaction }: Case): Failure | undefined {
+  const sent = parameterOf(call, 'transaction_id');
+  if (transaction === undefined)
+    return fail(
+      'transaction_not_found',
+      `no transaction has the id ${short(sent)}`,
+      hintOfText('transaction_id', sent),
+    );
+  const clickId = parameterOf(call, 'click_id');
+  const { clickId: own, transactionId } = transaction.conversion;
+  if (clickId === '' || clickId === own) return undefined;
+  const whose = own === '' ? 'no click' : `click ${own}`;
+  return fail(
+    'transaction_not_found',
+    `transaction ${transactionId} is of ${whose}, the call names click ${short(clickId)}`,
+    'Send the transaction_id alone, or the click_id alone.',
+  );
+}
+
+/** A change is a server's, whatever its headers say: it always carries the advertiser's token. */
+const fromBrowser = ({ call, reference, isChange }: Case): boolean =>
+  !isChange && (call.hit.fromBrowser || reference.from === 'cookie');
 
 export const CHECKS: readonly Check[] = [
   {
@@ -338,7 +415,8 @@ export const CHECKS: readonly Check[] = [
   },
   {
     name: 'click lifetime',
-    skipped: (item) => needsClick(item) ?? notForChanges(item),
+    ofCreations: true,
+    skipped: needsClick,
     judge: judgeClickAge,
     evidence: ({ offer }) => `younger than ${offer?.click_lifetime_days} days`,
   },
@@ -348,15 +426,13 @@ export const CHECKS: readonly Check[] = [
       item.call.hit.endpoint === 'conv-change' && item.offer === undefined
         ? 'no transaction tells the offer'
         : undefined,
-    judge: (item) =>
-      item.offer === undefined
-        ? fail('offer_not_found', 'no offer belongs to the call')
-        : undefined,
+    judge: judgeOfferFound,
     evidence: ({ offer }) => `offer ${offer?.id} (${offer?.title})`,
   },
   {
     name: 'offer active',
-    skipped: notForChanges,
+    ofCreations: true,
+    skipped: always,
     judge: ({ offer, snapshot }) => offer && judgeOfferActive(snapshot, offer),
     evidence: ({ offer }) => `status ${offer?.status}`,
   },
@@ -369,7 +445,8 @@ export const CHECKS: readonly Check[] = [
   },
   {
     name: 'goal active',
-    skipped: notForChanges,
+    ofCreations: true,
+    skipped: always,
     judge: ({ goal }) =>
       goal !== undefined && goal.status !== 'active'
         ? fail('goal_not_active', `goal ${goal.id} (${goal.title}) is ${goal.status}`)
@@ -398,7 +475,8 @@ export const CHECKS: readonly Check[] = [
   },
   {
     name: 'affiliate exists and is active',
-    skipped: notForChanges,
+    ofCreations: true,
+    skipped: always,
     judge: ({ snapshot, affiliateId, call }) =>
       call.hit.endpoint === 'manual'
         ? judgeAffiliate(snapshot, affiliateId, parameterOf(call, 'affiliate_id'))
@@ -407,25 +485,48 @@ export const CHECKS: readonly Check[] = [
   },
   {
     name: 'offer deployed',
-    skipped: notForChanges,
+    ofCreations: true,
+    skipped: always,
     judge: ({ snapshot, offer, affiliateId }) =>
       offer && judgeDeployment(snapshot, offer, affiliateId),
     evidence: ({ offer }) => `offer is ${offer?.availability}`,
   },
   {
     name: 'transaction exists',
-    skipped: ({ call }) =>
-      call.hit.endpoint === 'conv-change' && parameterOf(call, 'transaction_id') !== ''
+    skipped: ({ call, transaction }) =>
+      transaction !== undefined ||
+      (call.hit.endpoint === 'conv-change' && parameterOf(call, 'transaction_id') !== '')
         ? undefined
         : 'the call names no transaction that must exist',
-    judge: ({ transaction, call }) =>
-      transaction === undefined
-        ? fail(
-            'transaction_not_found',
-            `no transaction has the id ${short(parameterOf(call, 'transaction_id'))}`,
-            hintOfValue('transaction_id', parameterOf(call, 'transaction_id')),
-          )
-        : undefined,
+    judge: judgeTransaction,
     evidence: ({ transaction }) => `transaction ${transaction?.conversion.transactionId}`,
   },
 ];
+
+/** Why a check says nothing about a call, or undefined. */
+export function skippedBecause(check: Check, item: Case): string | undefined {
+  const changes = item.transaction !== undefined || item.call.hit.endpoint === 'conv-change';
+  if (check.ofCreations && changes) return CHANGES;
+  return check.skipped(item);
+}
+
+export interface Failed extends Failure {
+  /** Only a creation is refused: if the call's click has a transaction, the call changes it. */
+  readonly unlessChange: boolean;
+}
+
+/** What decides about a call before the gate: the first check that fails. */
+export function firstFailure(item: Case): Failed | undefined {
+  // conv-addchange by click: whether there is a transaction to change is known only at the gate.
+  const mayChange = item.isChange && item.storedClick !== undefined;
+  let ofCreation: Failure | undefined;
+  for (const check of CHECKS) {
+    if (skippedBecause(check, item) !== undefined) continue;
+    const failure = check.judge(item);
+    if (failure === undefined) continue;
+    if (!mayChange || !check.ofCreations)
+      return { ...(ofCreation ?? failure), unlessChange: false };
+    ofCreation ??= failure;
+  }
+  return ofCreation && { ...ofCreation, unlessChange: true };
+}

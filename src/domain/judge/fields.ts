@@ -101,7 +101,7 @@ export function ignoredParameters(item: Case): string {
   const ignored = ONLY_WITH_TOKEN.filter((name) => parameterOf(item.call, name) !== '');
   return ignored.length === 0
     ? ''
-    : `${ignored.join(', ')} ignored: they count only with a valid token`;
+    : `${ignored.join(', ')} ignored: counted only with a valid token`;
 }
 
 interface Money {

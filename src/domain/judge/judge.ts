@@ -4,9 +4,11 @@
  */
 import type { GateReply, GateRequest } from '../gate-request.ts';
 import { laneOf } from '../gate-request.ts';
+import { hintOfText } from '../hints.ts';
 import { bucketOf, formatInZone } from '../time-buckets.ts';
+import { short } from '../values.ts';
 import type { VerdictSlug } from '../verdicts.ts';
-import { CHECKS } from './checks.ts';
+import { CHANGES, CHECKS, firstFailure, skippedBecause } from './checks.ts';
 import { parameterOf } from './call.ts';
 import {
   fieldsOf,
@@ -51,13 +53,13 @@ function invalidFields(item: Case, rejection: Rejection): PostbackFields {
   });
 }
 
-function modeOf(item: Case): GateRequest['mode'] {
+function modeOf(item: Case, mayCreate: boolean): GateRequest['mode'] {
   if (!item.isChange) return 'create';
   if (item.transaction !== undefined || item.call.hit.endpoint === 'conv-change') return 'change';
-  return 'change-or-create';
+  return mayCreate ? 'change-or-create' : 'change';
 }
 
-function gateRequestOf(item: Case): GateRequest | undefined {
+function gateRequestOf(item: Case, mayCreate: boolean): GateRequest | undefined {
   const { call, offer, goal, affiliateId, transaction } = item;
   if (offer === undefined || goal === undefined) return undefined;
   const text = (name: string): string => call.parameters.get(name) ?? '';
@@ -80,7 +82,7 @@ function gateRequestOf(item: Case): GateRequest | undefined {
       affiliateCaps: goal.affiliate_caps[String(affiliateId)] ?? null,
       timezone: offer.timezone,
     },
-    mode: modeOf(item),
+    mode: modeOf(item, mayCreate),
     targetTransactionId: transaction?.conversion.transactionId ?? '',
     targetInBlock: transaction?.inBlock === true,
     release: wantsRelease(item) ? transaction?.conversion : undefined,
@@ -91,13 +93,10 @@ function gateRequestOf(item: Case): GateRequest | undefined {
 export function judgeCall(input: ResolveInput): Judged {
   const item = resolveCall(input);
   const lane = laneOf(item.offer?.id ?? item.reference.opened?.offerId ?? 0);
-  for (const check of CHECKS) {
-    if (check.skipped(item) !== undefined) continue;
-    const failure = check.judge(item);
-    if (failure !== undefined)
-      return { kind: 'invalid', lane, fields: invalidFields(item, failure) };
-  }
-  const request = gateRequestOf(item);
+  const failure = firstFailure(item);
+  if (failure?.unlessChange === false)
+    return { kind: 'invalid', lane, fields: invalidFields(item, failure) };
+  const request = gateRequestOf(item, failure === undefined);
   if (request === undefined) {
     const detail = 'no stored transaction tells which offer and goal to change';
     return {
@@ -135,35 +134,45 @@ function uniquenessDetail(request: GateRequest, code: 101 | 102 | 103 | 122): st
   if (code === 101)
     return `goal ${goalId} allows one conversion a click; click ${request.clickId} has one`;
   if (code === 122)
-    return `goal ${goalId} wants unique order ids; ${request.orderId} was counted before`;
+    return `goal ${goalId} wants unique order ids; ${short(request.orderId)} was counted before`;
   if (code === 103) {
     if (request.trackId === '') return `goal ${goalId} wants a unique track_id; none was sent`;
-    return `goal ${goalId} wants unique track ids; ${request.trackId} was counted before`;
+    return `goal ${goalId} wants unique track ids; ${short(request.trackId)} was counted before`;
   }
   const window = rules.uniqueIpWindow ?? 'ever';
   const { endsAtMs } = bucketOf(window, rules.timezone, request.hitTimeMs);
   const until =
     endsAtMs === Infinity ? 'for ever' : `until ${formatInZone(rules.timezone, endsAtMs)}`;
-  return `offer ${offerId} allows one conversion an address and ${window}; ${request.uniqueIp} is taken ${until}`;
+  const often = window === 'ever' ? '' : ` in a ${window}`;
+  return `offer ${offerId} allows one conversion of an address${often}; ${request.uniqueIp} is taken ${until}`;
+}
+
+/** A macro that nobody replaced is the same id in every call: the first counts, all others are repeated. */
+function uniquenessHint({ orderId, trackId }: GateRequest, code: 101 | 102 | 103 | 122): string {
+  if (code === 122) return hintOfText('adv_order_id', orderId);
+  if (code !== 103) return '';
+  return trackId === ''
+    ? "Send the lead's or user's id as track_id: this goal counts each only once."
+    : hintOfText('track_id', trackId);
 }
 
 function rejectionOf(
+  item: Case,
   request: GateRequest,
   reply: Exclude<GateReply, { kind: 'accepted' | 'changed' }>,
 ): Rejection {
   if (reply.kind === 'transaction-not-found') {
+    // Nothing to change, and this is why nothing is created.
+    const failure = firstFailure(item);
+    if (failure !== undefined) return failure;
     const detail = `click ${request.clickId} has no transaction of goal ${request.goalId} to change`;
     return { slug: 'transaction_not_found', detail };
   }
   if (reply.kind === 'rejected') {
-    const hint =
-      reply.code === 103 && request.trackId === ''
-        ? "Send the lead's or user's id as track_id: this goal counts each only once."
-        : '';
     return {
       slug: GATE_SLUGS[reply.code],
       detail: uniquenessDetail(request, reply.code),
-      hint,
+      hint: uniquenessHint(request, reply.code),
       blocking: reply.blockingTransactionId,
     };
   }
@@ -177,7 +186,7 @@ function rejectionOf(
   const whose = reply.scope === 'goal' ? '' : ` for affiliate ${request.affiliateId}`;
   return {
     slug: 'goal_cap_reached',
-    detail: `the ${reply.period} cap of goal ${request.goalId}${whose} is ${reply.limit}, and ${reply.limit} are used${until}`,
+    detail: `the ${reply.period} cap of goal ${request.goalId}${whose} is ${reply.limit}, and ${reply.used} are used${until}`,
     blocking: reply.blockingTransactionId,
   };
 }
@@ -196,7 +205,7 @@ function releaseDetail(item: Case, released: 'no' | 'now' | 'before'): string {
 /** The row of a candidate, once the gate has answered. */
 export function settleCall(item: Case, request: GateRequest, reply: GateReply): PostbackFields {
   if (reply.kind !== 'accepted' && reply.kind !== 'changed') {
-    return invalidFields(item, rejectionOf(request, reply));
+    return invalidFields(item, rejectionOf(item, request, reply));
   }
   const created = reply.kind === 'accepted';
   const released = created ? 'no' : reply.released;
@@ -249,23 +258,22 @@ function gateCheckSkipped(request: GateRequest, slug: VerdictSlug): string | und
   }
 }
 
-export interface Trace {
-  readonly checks: readonly TracedCheck[];
-  readonly judged: Judged;
-}
-
-/** Every check with its outcome, up to the gate; those after a failure are skipped. */
-export function traceCall(input: ResolveInput): Trace {
+/** Every check with its outcome, up to the gate; those after a failure are skipped. `verdict`: what the call ended with. */
+export function traceCall(input: ResolveInput, verdict: string): readonly TracedCheck[] {
   const item = resolveCall(input);
   const checks: TracedCheck[] = [];
   let failed = false;
   for (const check of CHECKS) {
-    const skipped = failed ? 'not reached' : check.skipped(item);
+    const skipped = failed ? 'not reached' : skippedBecause(check, item);
     if (skipped !== undefined) {
       checks.push({ check: check.name, outcome: 'skipped', evidence: skipped });
       continue;
     }
     const failure = check.judge(item);
+    if (failure !== undefined && check.ofCreations && verdict === 'accepted') {
+      checks.push({ check: check.name, outcome: 'skipped', evidence: CHANGES });
+      continue;
+    }
     failed = failure !== undefined;
     checks.push({
       check: check.name,
@@ -273,7 +281,7 @@ export function traceCall(input: ResolveInput): Trace {
       evidence: failure?.detail ?? check.evidence(item),
     });
   }
-  return { checks, judged: judgeCall(input) };
+  return checks;
 }
 
 /** The gate's checks of a traced call, given the verdict it ended with and that verdict's detail. */

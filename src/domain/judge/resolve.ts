@@ -92,7 +92,7 @@ function requestOfferId(call: Call, snapshot: CatalogueSnapshot): number {
 }
 
 /** The `slc_*` cookies of a hit: offer → click id. The first of a name counts. */
-function cookiesOf(call: Call): Map<number, string> {
+export function cookiesOf(call: Call): Map<number, string> {
   const cookies = new Map<number, string>();
   for (const pair of call.hit.cookies.split('; ')) {
     const match = /^slc_([0-9]+)=(.*)$/.exec(pair);

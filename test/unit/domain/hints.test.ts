@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createClickIdCodec } from '../../../src/domain/click-id.ts';
-import { hintOfClickId, hintOfValue } from '../../../src/domain/hints.ts';
+import { hintOfAmount, hintOfClickId, hintOfId, hintOfText } from '../../../src/domain/hints.ts';
 import { TEST_KEY } from '../../support/catalogue.ts';
 
 const codec = createClickIdCodec([TEST_KEY]);
@@ -55,28 +55,54 @@ describe('a click id', () => {
   });
 });
 
-describe('a value', () => {
+describe('a text', () => {
   test.each([
-    ['amount', '{amount}', 'not replaced'],
-    ['amount', '%7Bamount%7D', 'not replaced'],
-    ['amount', 'amount', 'the name was sent in place of the value'],
-    ['amount', 'AMOUNT', 'the name was sent in place of the value'],
     ['currency', 'currency', 'the name was sent in place of the value'],
-    ['amount', 'null', 'had no value'],
-    ['amount', '12.5 ', 'space'],
-    ['amount', '$12.50', 'bare number'],
-    ['amount', '12.50USD', 'bare number'],
-    ['amount', '12,50', 'point before the decimals'],
-    ['amount', '1.234,56', 'point before the decimals'],
-    ['amount', '1,234.56', 'thousands separators'],
+    ['track_id', '{track_id}', 'not replaced'],
+    ['adv_order_id', '%7Border_id%7D', 'not replaced'],
+    ['track_id', 'null', 'had no value'],
+    ['goal_alias', 'sale ', 'space'],
   ])('%s=%s is told: %s', (name, value, expected) => {
-    expect(hintOfValue(name, value)).toContain(expected);
+    expect(hintOfText(name, value)).toContain(expected);
   });
 
   test.each([
-    ['amount', '12.50'],
     ['currency', 'EUR'],
-    ['offer_id', '16'],
     ['conv_status', 'paid'],
-  ])('%s=%s gets none', (name, value) => expect(hintOfValue(name, value)).toBe(''));
+    ['track_id', 'lead-1,2 EUR'],
+    ['transaction_id', '01a205c9-cf88-7000-8000-000000000001'],
+  ])('%s=%s gets none', (name, value) => expect(hintOfText(name, value)).toBe(''));
+});
+
+describe('an amount', () => {
+  test.each([
+    ['{amount}', 'not replaced'],
+    ['%7Bamount%7D', 'not replaced'],
+    ['amount', 'the name was sent in place of the value'],
+    ['AMOUNT', 'the name was sent in place of the value'],
+    ['null', 'had no value'],
+    ['12.5 ', 'space'],
+    ['$12.50', 'bare number'],
+    ['12.50USD', 'bare number'],
+    ['12,50', 'point before the decimals'],
+    ['1.234,56', 'point before the decimals'],
+    ['1,234.56', 'thousands separators'],
+  ])('%s is told: %s', (value, expected) => {
+    expect(hintOfAmount('amount', value)).toContain(expected);
+  });
+
+  test('that is right gets none', () => expect(hintOfAmount('amount', '12.50')).toBe(''));
+});
+
+describe('an id', () => {
+  test.each([
+    ['{offer_id}', 'not replaced'],
+    ['offer_id', 'the name was sent in place of the value'],
+    ['16abc', 'send the number alone'],
+    ['1,2', 'send the number alone'],
+  ])('%s is told: %s', (value, expected) => {
+    expect(hintOfId('offer_id', value)).toContain(expected);
+  });
+
+  test('of nothing gets none', () => expect(hintOfId('offer_id', '999')).toBe(''));
 });

@@ -2,11 +2,12 @@
 import { describe, expect, test } from 'vitest';
 import { createCatalogueSnapshot, type CatalogueState } from '../../../src/domain/catalogue.ts';
 import { createClickIdCodec } from '../../../src/domain/click-id.ts';
+import type { GateReply } from '../../../src/domain/gate-request.ts';
 import type { ConversionEndpoint, ConversionHit } from '../../../src/domain/hit.ts';
 import { decodeCall, hashToken, type ReplayOrigin } from '../../../src/domain/judge/call.ts';
 import type { PostbackFields } from '../../../src/domain/judge/fields.ts';
 import { judgeCall, settleCall } from '../../../src/domain/judge/judge.ts';
-import type { ClickAnswer } from '../../../src/domain/judge/resolve.ts';
+import type { ClickAnswer, StoredTransaction } from '../../../src/domain/judge/resolve.ts';
 import {
   advertiser,
   catalogue,
@@ -59,11 +60,13 @@ interface Asked extends Partial<ConversionHit> {
   readonly state?: CatalogueState;
   readonly click?: ClickAnswer;
   readonly replay?: ReplayOrigin;
+  readonly transaction?: StoredTransaction;
+  readonly reply?: GateReply;
 }
 
-/** The row of a call, as if the gate let it through. */
+/** The row of a call, as if the gate let it through unless told otherwise. */
 function row(endpoint: ConversionEndpoint, query: string, asked: Asked = {}): PostbackFields {
-  const { state = STATE, click = stored(CLICK_ID), replay, ...fields } = asked;
+  const { state = STATE, click = stored(CLICK_ID), replay, transaction, reply, ...fields } = asked;
   const hit = conversionHit(HIT_ID, NOW, {
     endpoint,
     path: `/track/${endpoint}`,
@@ -75,11 +78,11 @@ function row(endpoint: ConversionEndpoint, query: string, asked: Asked = {}): Po
     snapshot: createCatalogueSnapshot(state),
     codec,
     click,
-    transaction: undefined,
+    transaction,
   });
   return result.kind === 'invalid'
     ? result.fields
-    : settleCall(result.item, result.request, { kind: 'accepted' });
+    : settleCall(result.item, result.request, reply ?? { kind: 'accepted' });
 }
 
 describe('a token', () => {
@@ -201,14 +204,33 @@ describe('/track/goal', () => {
   });
 
   test.each([
-    ['no cookie', 'offer_id=16', ''],
-    ['no cookie and nothing named', '', ''],
-    ['a broken one', 'offer_id=16', 'slc_16=broken'],
-    ['only one of another offer', 'offer_id=16', `slc_17=${newer}`],
-    ["another offer's click under the offer's name", 'offer_id=16', `slc_16=${newer}`],
-    ['a name that does not fit its click', '', `slc_16=${newer}`],
-  ])('with %s is 104', (_, query, cookies) => {
-    expect(row('goal', query, { cookies, click: 'not-asked' }).verdict).toBe('invalid_cookie');
+    ['no cookie', 'offer_id=16', '', 'no slc_ cookie of offer 16'],
+    ['no cookie and nothing named', '', '', 'no slc_ cookie came'],
+    ['a broken one', 'offer_id=16', 'slc_16=broken', 'which is no click id of ours'],
+    ['an empty one', 'offer_id=16', 'slc_16=', 'the cookie slc_16 came empty'],
+    ['only one of another offer', 'offer_id=16', `slc_17=${newer}`, 'only of offer 17'],
+    [
+      "another offer's click under the offer's name",
+      'offer_id=16',
+      `slc_16=${newer}`,
+      'belongs to offer 17',
+    ],
+    ['a name that does not fit its click', '', `slc_16=${newer}`, 'no click id of ours'],
+  ])('with %s is 104', (_, query, cookies, detail) => {
+    expect(row('goal', query, { cookies, click: 'not-asked' })).toMatchObject({
+      verdict: 'invalid_cookie',
+      detail: expect.stringContaining(detail),
+    });
+  });
+
+  test.each([
+    ['slc_16=%7Bclick_id%7D', 'not replaced'],
+    [`slc_16=${older.slice(0, 20)}`, '20 of 32 characters'],
+    [`slc_17=${newer}`, 'clicked on another offer'],
+    ['', 'sent no cookie'],
+  ])('with the cookie %j has a hint', (cookies, hint) => {
+    const made = row('goal', 'offer_id=16', { cookies, click: 'not-asked' });
+    expect(made.hint).toContain(hint);
   });
 });
 
@@ -433,7 +455,65 @@ describe('malformed calls', () => {
   });
 });
 
+describe('what the gate rejects', () => {
+  test.each([
+    ['track_id={track_id}', 103, 'not replaced'],
+    ['track_id=track_id', 103, 'the name was sent'],
+    ['track_id=', 103, "lead's or user's id"],
+    ['adv_order_id=%7Border_id%7D', 122, 'not replaced'],
+    ['adv_order_id=A-1', 122, ''],
+  ] as const)('%s has a hint', (sent, code, hint) => {
+    const reply = { kind: 'rejected', code, blockingTransactionId: HIT_ID } as const;
+    const made = row('conv', `click_id=${CLICK_ID}&${sent}`, { reply });
+    expect(made.hint).toMatch(hint === '' ? /^$/ : hint);
+  });
+
+  test('says no more of a long value than its beginning', () => {
+    const reply = { kind: 'rejected', code: 122, blockingTransactionId: HIT_ID } as const;
+    const sent = `adv_order_id=${'A'.repeat(60_000)}`;
+    expect(row('conv', `click_id=${CLICK_ID}&${sent}`, { reply }).detail.length).toBeLessThan(300);
+  });
+});
+
 describe('changes', () => {
+  const TRANSACTION_ID = '0190a5b0-0000-7000-8000-000000000002';
+  const transaction: StoredTransaction = {
+    conversion: {
+      transactionId: TRANSACTION_ID,
+      hitTimeMs: NOW - 60_000,
+      offerId: 16,
+      goalId: 12,
+      affiliateId: 1,
+      clickId: CLICK_ID,
+      orderId: '',
+      trackId: '',
+      uniqueIp: '',
+    },
+  };
+  const named = `transaction_id=${TRANSACTION_ID}&token=${TOKEN}`;
+  const reply = { kind: 'changed', transactionId: TRANSACTION_ID, released: 'no' } as const;
+
+  test.each([
+    ['its own offer, goal and click', `offer_id=16&goal_id=12&click_id=${CLICK_ID}`, 'accepted'],
+    ['its goal by alias', 'goal_alias=sale', 'accepted'],
+    ['another offer', 'offer_id=17', 'offer_not_found'],
+    ['another goal', 'goal_id=13', 'goal_not_found'],
+    ["another offer's goal", 'goal_id=20', 'goal_not_found'],
+    ['another goal by alias', 'goal_alias=lead', 'goal_not_found'],
+    ['another click', `click_id=${clickId(16, 1_000, 2)}`, 'transaction_not_found'],
+  ])('of a transaction beside %s', (_, sent, verdict) => {
+    for (const endpoint of ['conv-change', 'conv-addchange'] as const)
+      expect(row(endpoint, `${named}&${sent}`, { transaction, reply }).verdict).toBe(verdict);
+  });
+
+  test('are of servers, whatever their headers say', () => {
+    const postback_ips = { allow: ['192.0.2.0/24'], deny: [] };
+    const state = { ...STATE, offers: [offer({ postback_ips }), offer({ id: 17 })] };
+    const asked = { state, transaction, reply, fromBrowser: true };
+    expect(row('conv-change', named, asked).verdict).toBe('ip_not_allowed');
+    expect(row('conv-change', named, { ...asked, ip: '192.0.2.7' }).verdict).toBe('accepted');
+  });
+
   test('conv-addchange that names a transaction which is not there, and no click, says so', () => {
     const made = row('conv-addchange', `transaction_id=${HIT_ID}&token=${TOKEN}`, {
       click: 'not-asked',

@@ -260,15 +260,35 @@ function judged(draft: Draft) {
   return { input: { call, snapshot, codec, click, transaction } };
 }
 
+/** conv-addchange by click that may create nothing. */
+function mayOnlyChange({ mode }: GateRequest, { endpoint }: Draft): boolean {
+  return endpoint === 'conv-addchange' && mode === 'change';
+}
+
 function verdictOfDraft(draft: Draft): string {
   const { input } = judged(draft);
   const result = judgeCall(input);
-  const failed = traceCall(input).checks.filter(({ outcome }) => outcome === 'failed');
+  const failed = (verdict: string): readonly string[] =>
+    traceCall(input, verdict).flatMap(({ outcome, evidence }) =>
+      outcome === 'failed' ? [evidence] : [],
+    );
+  if (result.kind === 'candidate' && mayOnlyChange(result.request, draft)) {
+    // What it changes it changes, whatever became of the offer.
+    const changed = { kind: 'changed', transactionId: TRANSACTION_ID, released: 'no' } as const;
+    expect(settleCall(result.item, result.request, changed).verdict).toBe('accepted');
+    expect(failed('accepted')).toEqual([]);
+  } else if (result.kind === 'candidate') {
+    expect(failed('accepted')).toEqual([]);
+    return 'candidate';
+  }
+  const fields =
+    result.kind === 'invalid'
+      ? result.fields
+      : settleCall(result.item, result.request, { kind: 'transaction-not-found' });
   // Explain shows the same decision as the verdict.
-  expect(failed.length).toBe(result.kind === 'invalid' ? 1 : 0);
-  if (result.kind === 'candidate') return 'candidate';
-  expect(result.fields.detail).not.toBe('');
-  return result.fields.verdict;
+  expect(failed(fields.verdict)).toEqual([fields.detail]);
+  expect(fields.detail).not.toBe('');
+  return fields.verdict;
 }
 
 describe.each(Object.keys(BASES) as Base[])('a call of kind %s', (base) => {
@@ -349,7 +369,14 @@ describe("the gate's answer", () => {
     [{ kind: 'rejected', code: 103, blockingTransactionId: 'b' }, 'unique_track_id'],
     [{ kind: 'rejected', code: 122, blockingTransactionId: 'b' }, 'duplicate_order_id'],
     [
-      { kind: 'cap-reached', scope: 'goal', period: 'daily', limit: 3, blockingTransactionId: 'b' },
+      {
+        kind: 'cap-reached',
+        scope: 'goal',
+        period: 'daily',
+        limit: 3,
+        used: 3,
+        blockingTransactionId: 'b',
+      },
       'goal_cap_reached',
     ],
   ])('%j becomes a row that names what holds the slot', (reply, slug) => {
@@ -393,19 +420,20 @@ describe("the gate's answer", () => {
     });
   });
 
-  test('a cap names its period, its limit and when the period ends, in the zone of the offer', () => {
+  test('a cap names its period, its limit, what is used of it and when the period ends, in the zone of the offer', () => {
     const draft = draftOf('s2s');
     draft.offer = { ...draft.offer, timezone: 'Pacific/Kiritimati' };
     const reply = {
       kind: 'cap-reached',
       scope: 'affiliate',
       period: 'monthly',
-      limit: 0,
+      limit: 1,
+      used: 14,
       blockingTransactionId: '',
     } as const;
     expect(candidate(draft).settle(reply)).toMatchObject({
       detail: expect.stringMatching(
-        /monthly cap of goal 12 for affiliate 1 is 0.*2026-07-01 00:00 Pacific\/Kiritimati/,
+        /monthly cap of goal 12 for affiliate 1 is 1, and 14 are used.*2026-07-01 00:00 Pacific\/Kiritimati/,
       ),
     });
   });
