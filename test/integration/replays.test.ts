@@ -385,8 +385,8 @@ test('a rejected change is replayed once: a later change is not undone by replay
       path: '/track/conv-change',
       query: `transaction_id=${transaction.hitId}&${query}`,
     });
-  const right = change('conv_status=rejected&goal_id=999&token=right');
-  const wrong = change('conv_status=rejected&goal_id=999&token=guessed');
+  const right = change('conv_status=rejected&goal_alias=renamed&token=right');
+  const wrong = change('conv_status=rejected&goal_alias=renamed&token=guessed');
   const before = worker(withToken(OFFERS.map(goalOf)));
   await before.ingest(conversionChunk('made', [transaction]));
   await before.ingest(conversionChunk('changed', [right, wrong]));
@@ -394,7 +394,8 @@ test('a rejected change is replayed once: a later change is not undone by replay
     { verdict: 'goal_not_found' },
     { verdict: 'goal_not_found' },
   ]);
-  const after = worker(withToken([...OFFERS.map(goalOf), goal({ id: 999, offer_id: 4 })]));
+  const renamed = OFFERS.map(goalOf).map((of) => (of.id === 40 ? { ...of, alias: 'renamed' } : of));
+  const after = worker(withToken(renamed));
   const ids = [right.hitId, wrong.hitId];
   await after.ingest(replayChunk(ids, 'a-first'));
   await after.ingest(replayChunk(ids, 'b-second'));
