@@ -2,6 +2,7 @@
  * Hints: what a wrong value looks like having gone wrong, in plain words, with what to change.
  * The shapes come from what integrations get wrong in practice (macros left in place, ids cut, doubled or swapped).
  */
+import type { Parameters } from './parameters.ts';
 
 const MACRO_SHAPES = [
   /^\{+[^{}]*\}+$/,
@@ -20,11 +21,18 @@ function looksLikeMacro(value: string): boolean {
   return MACRO_SHAPES.some((shape) => shape.test(value.trim()));
 }
 
-/** A hint for a click id that is absent or was not minted here; '' when nothing is recognised. */
-export function hintOfClickId(value: string, isGenuine: (id: string) => boolean): string {
-  if (value === '') {
-    return 'click_id is empty or missing: put the macro that your system fills with the click id into the postback URL.';
+/** A hint for a call without click_id: it may be there under another name. */
+export function hintOfMissingClickId(parameters: Parameters): string {
+  for (const [name, value] of parameters) {
+    const plain = name.toLowerCase().replaceAll(/^amp;|\[.*\]$|[_-]/g, '');
+    if (plain === 'clickid' && name !== 'click_id' && value !== '')
+      return `The call has ${name.slice(0, 60)}: the parameter is called click_id.`;
   }
+  return 'click_id is empty or missing: put the macro that your system fills with the click id into the postback URL.';
+}
+
+/** A hint for a click id that was not minted here; '' when nothing is recognised. */
+export function hintOfClickId(value: string, isGenuine: (id: string) => boolean): string {
   if (looksLikeMacro(value)) {
     return `The macro ${value.slice(0, 60)} was not replaced: the system that sends this call does not know it. Use the name under which that system stores our click id.`;
   }

@@ -133,13 +133,18 @@ const TOKEN_IN_MULTIPART =
   /(name="?token"?[^\n]*\n(?:[^\r\n]+\r?\n){0,9}\r?\n)[^]*?(?=\r?\n--|$)/gi;
 const TOKEN_IN_XML = /(<token\b[^>]*>)[^<]*/gi;
 
+/** `token[]` of PHP, and `&amp;token` of a URL taken out of HTML. */
+function isTokenName(name: string): boolean {
+  return /^(?:amp;)?token(?:\[.*\])?$/i.test(name.trim());
+}
+
 function blankTokenOfQuery(text: string): string {
   return text
     .split('&')
     .map((pair) => {
       const at = pair.indexOf('=');
       const name = at < 0 ? '' : decodeComponent(pair.slice(0, at).replace(/^\?/, ''));
-      return name.trim().toLowerCase() === 'token' ? `${pair.slice(0, at)}=***` : pair;
+      return isTokenName(name) ? `${pair.slice(0, at)}=***` : pair;
     })
     .join('&');
 }
@@ -152,6 +157,11 @@ export function blankToken(text: string): string {
   if (text.startsWith('--')) return text.replace(TOKEN_IN_MULTIPART, '$1***');
   if (first !== '{' && first !== '[' && first !== '"') return blankTokenOfQuery(text);
   return text.replace(TOKEN_IN_JSON, '$1"***"').replace(TOKEN_IN_URL, '$1***');
+}
+
+/** The same for a URL, such as that of the page that called. */
+export function blankTokenOfUrl(url: string): string {
+  return url.replace(/([?&;]token=)[^&#\s"]*/gi, '$1***');
 }
 
 /** The same for a body kept as base64: compressed ones show nothing, ones of another charset do. */

@@ -2,7 +2,7 @@
  * The stateless checks of a conversion call, as data, in the contract's order. The first that fails decides.
  * What needs the state of earlier conversions (101, 122, 102, 103, 107) is the gate's; it comes after all of these.
  */
-import { hintOfClickId, hintOfId, hintOfText } from '../hints.ts';
+import { hintOfClickId, hintOfId, hintOfMissingClickId, hintOfText } from '../hints.ts';
 import { matchingCidr } from '../ip-rules.ts';
 import {
   judgeAffiliate,
@@ -179,11 +179,7 @@ function judgeClickId(item: Case): Failure | undefined {
         : item.isChange
           ? `no transaction has the id ${transaction}, and the call names no click_id to create one`
           : 'the call names no click_id';
-    return fail(
-      'invalid_click_id',
-      what,
-      hintOfClickId('', () => false),
-    );
+    return fail('invalid_click_id', what, hintOfMissingClickId(item.call.parameters));
   }
   if (opened === undefined) {
     const hint = hintOfClickId(id, (text) => item.codec.open(text) !== undefined);

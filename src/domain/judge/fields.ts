@@ -2,7 +2,7 @@
 import type { Channel } from '../hit.ts';
 import { canonicalIp, uniqueIpOf } from '../ip-rules.ts';
 import type { IpStorage } from '../ip-storage.ts';
-import { blankToken, blankTokenOfBase64 } from '../parameters.ts';
+import { blankToken, blankTokenOfBase64, blankTokenOfUrl } from '../parameters.ts';
 import { isCurrency, isMoney } from '../values.ts';
 import { verdictOf, type VerdictSlug } from '../verdicts.ts';
 import { isRelease, parameterOf, takesNotes, type Call } from './call.ts';
@@ -222,7 +222,7 @@ export function fieldsOf(item: Case, ending: Ending): PostbackFields {
     visitor_ip: visitorIpOf(item),
     ip: hit.ip,
     user_agent: hit.userAgent,
-    referer: hit.referer,
+    referer: blankTokenOfUrl(hit.referer),
     replayed_from: call.replayedFrom,
     method: hit.method,
     path: hit.path,
@@ -265,7 +265,7 @@ function requestOf(call: Call): Pick<PostbackFields, RequestColumn> {
     replayed_from: call.replayedFrom,
     ip: hit.ip,
     user_agent: hit.userAgent,
-    referer: hit.referer,
+    referer: blankTokenOfUrl(hit.referer),
     method: hit.method,
     path: hit.path,
     query: blankToken(hit.query),

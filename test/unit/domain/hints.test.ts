@@ -2,7 +2,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createClickIdCodec } from '../../../src/domain/click-id.ts';
-import { hintOfAmount, hintOfClickId, hintOfId, hintOfText } from '../../../src/domain/hints.ts';
+import {
+  hintOfAmount,
+  hintOfClickId,
+  hintOfId,
+  hintOfMissingClickId,
+  hintOfText,
+} from '../../../src/domain/hints.ts';
+import { parseQuery } from '../../../src/domain/parameters.ts';
 import { TEST_KEY } from '../../support/catalogue.ts';
 
 const codec = createClickIdCodec([TEST_KEY]);
@@ -13,7 +20,6 @@ const hint = (value: string): string => hintOfClickId(value, genuine);
 
 describe('a click id', () => {
   test.each([
-    ['', 'empty or missing'],
     ['{click_id}', 'not replaced'],
     ['{{clickid}}', 'not replaced'],
     ['%7Bclick_id%7D', 'not replaced'],
@@ -53,6 +59,18 @@ describe('a click id', () => {
       }),
     );
   });
+});
+
+test.each([
+  ['', 'empty or missing'],
+  ['click_id=', 'empty or missing'],
+  ['offer_id=16', 'empty or missing'],
+  [`click_id[]=${ID}`, 'The call has click_id[]: the parameter is called click_id'],
+  [`offer_id=16&amp;click_id=${ID}`, 'The call has amp;click_id'],
+  [`ClickID=${ID}`, 'The call has ClickID'],
+  [`click-id=${ID}`, 'The call has click-id'],
+])('a call without click_id, %j, is told: %s', (query, expected) => {
+  expect(hintOfMissingClickId(parseQuery(query))).toContain(expected);
 });
 
 describe('a text', () => {

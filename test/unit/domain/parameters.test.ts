@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import {
   blankToken,
   blankTokenOfBase64,
+  blankTokenOfUrl,
   mergeParameters,
   parseBody,
   parseQuery,
@@ -184,6 +185,7 @@ describe('a body by its type', () => {
     ['{"a":1,"b":"2"}', 'application/vnd.api+json'],
     ['{"a":1,"b":"2"}', ''],
     [' {"a":1,"b":"2"}', 'text/plain'],
+    ['{"a":1,"b":"2"}', FORM],
   ])('%s as %j', (body, type) => expect(readable(body, type)).toEqual({ a: '1', b: '2' }));
 
   test.each(['text/xml', 'multipart/form-data; boundary=x', 'application/octet-stream', 'é'])(
@@ -234,6 +236,7 @@ describe('the token', () => {
   test.each([
     ['a=1&token=x&b=2', 'a=1&token=***&b=2'],
     ['a=1&token=x', 'a=1&token=***'],
+    ['token[]=x&amp;token=y', 'token[]=***&amp;token=***'],
     ['token_x=1&xtoken=2', 'token_x=1&xtoken=2'],
     ['click_id=token&amount=5', 'click_id=token&amount=5'],
     ['{"a":1,"token":"x","b":"y"}', '{"a":1,"token":"***","b":"y"}'],
@@ -242,6 +245,14 @@ describe('the token', () => {
     ['', ''],
   ])('of %s leaves everything else as it was', (text, expected) => {
     expect(blankToken(text)).toBe(expected);
+  });
+
+  test.each([
+    ['https://x.example/p?a=1&token=x&b=2#top', 'https://x.example/p?a=1&token=***&b=2#top'],
+    ['https://x.example/?token=x', 'https://x.example/?token=***'],
+    ['https://x.example/?mytoken=x', 'https://x.example/?mytoken=x'],
+  ])('of the URL %s leaves everything else as it was', (url, expected) => {
+    expect(blankTokenOfUrl(url)).toBe(expected);
   });
 
   test('in a form of another charset is blanked, and the rest keeps its bytes', () => {
