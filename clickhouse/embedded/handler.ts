@@ -8,7 +8,7 @@ import { sendFault } from './answer.ts';
 import type { Engine, StatementOptions } from './engine.ts';
 import { faultOf, RequestFault } from './http-errors.ts';
 import { openRequestBody, type RequestBody } from './request-body.ts';
-import { readMultipart, readRequestFields, type RequestFields } from './request.ts';
+import { readMultipart, readRequestFields, targetOf, type RequestFields } from './request.ts';
 import { runStatement, TEXT_BYTES_MAX, type StatementDeps } from './run-statement.ts';
 import { authenticate, type Passwords } from './users.ts';
 
@@ -133,11 +133,11 @@ export function createHandler(deps: HandlerDeps): Handler {
   }
 
   return async function handle(request, response) {
-    const url = new URL(request.url ?? '/', 'http://clickhouse');
-    if (url.pathname === '/ping' || url.pathname === '/replicas_status') {
+    const { path, parameters } = targetOf(request);
+    if (path === '/ping' || path === '/replicas_status') {
       response.end('Ok.\n');
-    } else if (url.pathname === '/' || url.pathname === '/query') {
-      await answer(request, response, url.searchParams.get('query_id') || randomUUID());
+    } else if (path === '/' || path === '/query') {
+      await answer(request, response, parameters.get('query_id') || randomUUID());
     } else {
       response.writeHead(404).end('There is no handle here: send statements to /\n');
     }

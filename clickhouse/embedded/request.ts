@@ -105,13 +105,26 @@ function refuseUnsupported(fields: ReadonlyMap<string, string>): void {
     throw new RequestFault(512, 'SET_NON_GRANTED_ROLE', `Role ${role} should be granted to set`);
 }
 
+/** Path and parameters of a request, whatever a stranger sent: not every target is a URL (`//`). */
+export function targetOf(request: IncomingMessage): {
+  readonly path: string;
+  readonly parameters: URLSearchParams;
+} {
+  const target = request.url ?? '/';
+  const mark = target.indexOf('?');
+  if (mark < 0) return { path: target, parameters: new URLSearchParams() };
+  return {
+    path: target.slice(0, mark),
+    parameters: new URLSearchParams(target.slice(mark)),
+  };
+}
+
 /** `multipart`: the plain fields of a form, which count like parameters of the URL. */
 export function readRequestFields(
   request: IncomingMessage,
   multipart: ReadonlyMap<string, string> = new Map(),
 ): RequestFields {
-  const url = new URL(request.url ?? '/', 'http://clickhouse');
-  const fields = new Map([...url.searchParams, ...multipart]);
+  const fields = new Map([...targetOf(request).parameters, ...multipart]);
   refuseUnsupported(fields);
   const settings = new Map<string, string>();
   const parameters = new Map<string, string>();

@@ -8,6 +8,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { messageOf } from '../../src/domain/app-error.ts';
 import { writeAccessConfig } from './access.ts';
 import { createAnalystDoor } from './analyst.ts';
 import { createEngine, type Engine, type StatementOptions } from './engine.ts';
@@ -112,7 +113,12 @@ export async function createEmbeddedClickHouse(
   // No limit for a whole request: an insert may stream for long. A body that stalls is cut where it is read.
   const server = createServer(
     { maxHeaderSize: HEADER_BYTES_MAX, keepAliveTimeout: 10_000, requestTimeout: 0 },
-    (request, response) => void handle(request, response),
+    (request, response) => {
+      handle(request, response).catch((error: unknown) => {
+        options.logger.error({ error: messageOf(error) }, 'a request failed');
+        response.destroy();
+      });
+    },
   );
   const port = await listen(server, options);
   options.logger.info({ port, dataDir: options.dataDir }, 'embedded ClickHouse listens');

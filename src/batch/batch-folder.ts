@@ -162,8 +162,14 @@ export interface FoundFolder {
   readonly prepared: boolean;
 }
 
-/** What an earlier process left in an edge's folder: whole batches; what it was still making goes. */
-export function recoverBatches(edgeDir: string): FoundFolder[] {
+/**
+ * What an earlier process left in an edge's folder: whole batches; what it was still making goes. `setAside` gets the
+ * folder of a batch whose description can't be read.
+ */
+export function recoverBatches(
+  edgeDir: string,
+  setAside: (folder: string, error: unknown) => void,
+): FoundFolder[] {
   const dir = batchesDir(edgeDir);
   if (!existsSync(dir)) return [];
   const found: FoundFolder[] = [];
@@ -173,7 +179,13 @@ export function recoverBatches(edgeDir: string): FoundFolder[] {
     if (/\.(new|trash)$/.test(name)) dropUnfinished(folder);
     // A folder without its description is one that was being removed.
     else if (!existsSync(join(folder, DESCRIPTION))) removeFolder(folder);
-    else found.push({ folder, batch: readBatch(folder), prepared: name.endsWith('.prepared') });
+    else {
+      try {
+        found.push({ folder, batch: readBatch(folder), prepared: name.endsWith('.prepared') });
+      } catch (error) {
+        setAside(folder, error);
+      }
+    }
   }
   return found;
 }

@@ -74,12 +74,14 @@ export function createFeeder(deps: FeederDeps): Feeder {
   /** The version goes into the file's name before the chunk is queued: every delivery is then judged alike. */
   function feed(feeding: Feeding, versionNow: number): void {
     const version = Math.max(feeding.batch.catalogueVersion, versionNow);
-    const name = feeding.waiting.pop();
+    const name = feeding.waiting.at(-1);
     if (name === undefined) return;
     const number = name.slice(0, 6);
     const fed = `${number}.v${version}.ready`;
     renameSync(join(feeding.folder, name), join(feeding.folder, fed));
     syncFolder(feeding.folder, deps.sync);
+    // Only now: what could not be renamed goes on waiting.
+    feeding.waiting.pop();
     feeding.bytesWaiting -= feeding.batch.chunks[Number(number)]?.[1] ?? 0;
     watch(feeding, fed);
   }
@@ -87,7 +89,8 @@ export function createFeeder(deps: FeederDeps): Feeder {
   function finishWhole(): void {
     for (const [id, feeding] of batches) {
       if (feeding.waiting.length > 0) continue;
-      if (readdirSync(feeding.folder).some((name) => FED.test(name))) continue;
+      if (readdirSync(feeding.folder).some((name) => FED.test(name) || WAITING.test(name)))
+        continue;
       removeFolder(feeding.folder);
       batches.delete(id);
       deps.logger.info({ batch: id, lines: feeding.batch.receipt.lines }, 'a batch is judged');

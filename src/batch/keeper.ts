@@ -2,6 +2,8 @@
  * Takes uploads and keeps batches: makes a folder of an upload, has its claim decided, and feeds it when it is the one.
  * A folder whose claim could not be decided (ClickHouse was away) is tried again until it can.
  */
+import { mkdirSync, renameSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { AppError, messageOf } from '../domain/app-error.ts';
@@ -41,6 +43,8 @@ export interface KeeperDeps {
   readonly claims: Claims;
   readonly feeder: Feeder;
   readonly sync: SpoolSync;
+  /** Where what is damaged is kept. */
+  readonly quarantineDir: string;
   readonly clock: () => number;
   readonly logger: Logger;
 }
@@ -122,9 +126,27 @@ export function createKeeper(deps: KeeperDeps): Keeper {
 
   async function decideUndecided(): Promise<void> {
     for (const prepared of undecided.values()) {
-      settle(prepared, await claims.take(prepared.batch));
-      undecided.delete(prepared.batch.batchId);
+      const { batchId } = prepared.batch;
+      const holder = await claims.take(prepared.batch);
+      try {
+        settle(prepared, holder);
+        undecided.delete(batchId);
+      } catch (error) {
+        // Those behind it are decided all the same.
+        logger.warn({ batch: batchId, error: messageOf(error) }, 'a batch waits for its folder');
+      }
     }
+  }
+
+  /** Nothing is deleted: its chunks may hold hits that were acknowledged. */
+  function setAside(folder: string, error: unknown): void {
+    const kept = join(deps.quarantineDir, `batch-${basename(folder)}`);
+    logger.error(
+      { folder, kept, error: messageOf(error) },
+      'the description of a batch is damaged: its folder goes to quarantine',
+    );
+    mkdirSync(deps.quarantineDir, { recursive: true });
+    renameSync(folder, kept);
   }
 
   let deciding: Promise<void> | undefined;
@@ -151,7 +173,7 @@ export function createKeeper(deps: KeeperDeps): Keeper {
       }
     },
     adopt(edgeDir) {
-      for (const { folder, batch, prepared } of recoverBatches(edgeDir)) {
+      for (const { folder, batch, prepared } of recoverBatches(edgeDir, setAside)) {
         logger.info({ batch: batch.batchId, prepared }, 'took over a batch');
         if (prepared) undecided.set(batch.batchId, { edgeDir, batch });
         else feeder.add(folder, batch);

@@ -47,7 +47,14 @@ function startWork(settings: BatchSettings) {
     onProgress: () => reportProgress(),
   });
   const claims = createClaims(clickhouse);
-  const keeper = createKeeper({ claims, feeder, sync: settings.sync, clock: Date.now, logger });
+  const keeper = createKeeper({
+    claims,
+    feeder,
+    sync: settings.sync,
+    quarantineDir: settings.quarantineDir,
+    clock: Date.now,
+    logger,
+  });
 
   let reported = '';
   function reportProgress(): void {

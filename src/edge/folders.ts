@@ -42,6 +42,8 @@ export function createFolders(deps: {
   const folders = new Map<number, SpoolFolder>([[own.edgeNumber, own]]);
   /** Folders whose every chunk is known. Before that a mark could pass a click that was not found yet. */
   const recovered = new Set<number>();
+  /** Names of files in the other folders that could not be read yet. */
+  const unread = new Map<number, readonly string[]>();
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
 
@@ -56,20 +58,41 @@ export function createFolders(deps: {
     }
   }
 
-  async function takeOver(folder: SpoolFolder): Promise<void> {
-    for (const chunk of recoverFolder(folder.dir, deps.recovery)) {
-      deps.confirmer().add(chunk.file, chunk.header, chunk.records.length, chunk.bytes);
+  /** `names`: of files that an earlier try could not read. */
+  async function recover(folder: SpoolFolder, names?: readonly string[]): Promise<void> {
+    const chunks = recoverFolder(folder.dir, deps.recovery, names);
+    let next = chunks.next();
+    for (; next.done !== true; next = chunks.next()) {
+      const { file, header, records, bytes } = next.value;
+      deps.confirmer().add(file, header, records.length, bytes);
       // An edge that adopts a large folder goes on answering.
       await new Promise((resolve) => setImmediate(resolve));
     }
+    if (next.value.length > 0) {
+      unread.set(folder.edgeNumber, next.value);
+      return;
+    }
+    unread.delete(folder.edgeNumber);
+    recovered.add(folder.edgeNumber);
+  }
+
+  async function takeOver(folder: SpoolFolder): Promise<void> {
+    await recover(folder);
     removeParts(folder.dir);
     if (hasBatches(folder.dir)) deps.batches.adopt(folder.dir);
-    recovered.add(folder.edgeNumber);
+  }
+
+  async function recoverUnread(): Promise<void> {
+    for (const [edgeNumber, names] of unread) {
+      const folder = folders.get(edgeNumber);
+      if (folder !== undefined) await recover(folder, names);
+    }
   }
 
   async function releaseEmptied(): Promise<void> {
     for (const [edgeNumber, folder] of folders) {
-      if (folder === own || deps.confirmer().hasChunksOf(edgeNumber)) continue;
+      if (folder === own || unread.has(edgeNumber)) continue;
+      if (deps.confirmer().hasChunksOf(edgeNumber)) continue;
       if (hasBatches(folder.dir)) continue;
       await publishMarks().catch(() => undefined);
       folders.delete(edgeNumber);
@@ -80,6 +103,7 @@ export function createFolders(deps: {
   }
 
   async function adopt(): Promise<void> {
+    await recoverUnread();
     await releaseEmptied();
     if (!existsSync(deps.spoolDir)) return;
     const left = [...foldersWithChunks(deps.spoolDir), ...foldersWithBatches(deps.spoolDir)];

@@ -173,8 +173,13 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
   function close(chunk: OpenChunk): void {
     open.delete(chunk.header.kind);
     closeSync(chunk.fd);
+    // A full spool takes the header and not the hits: it must not fill itself with such files.
+    if (chunk.hitCount === 0) {
+      rmSync(chunk.file, { force: true });
+      return;
+    }
     renameSync(chunk.file, chunk.file.replace(/\.open$/, '.ready'));
-    if (chunk.hitCount > 0) options.onClosed(chunk);
+    options.onClosed(chunk);
   }
 
   function isDue(chunk: OpenChunk): boolean {

@@ -14,7 +14,7 @@ import type { ChunkContent } from '../queue/chunk-content.ts';
 import type { ChunkJob } from '../queue/chunk-job.ts';
 import type { ChunkProducer } from '../queue/chunk-producer.ts';
 import { encodeFrames } from './chunk-file.ts';
-import { readChunk, type Recovery } from './recover.ts';
+import { readChunk, type Recovery, type SpooledChunk } from './recover.ts';
 
 const ROUND_MS = 200;
 /** A job may wait in a backlog for long; asking whether it is still live costs a call a chunk, so rarely. */
@@ -36,6 +36,8 @@ interface Outstanding {
   readonly bytes: number;
   queued: boolean;
   checkedAtMs: number;
+  /** Its file's fault is in the log. */
+  complained: boolean;
 }
 
 export interface Confirmer {
@@ -112,6 +114,42 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     bytes -= chunk.bytes;
   }
 
+  /** So that chunks which wait long don't hide the others from the bounded look-up. */
+  function toTheEnd(chunk: Outstanding): void {
+    chunks.delete(chunk.header.chunkId);
+    chunks.set(chunk.header.chunkId, chunk);
+  }
+
+  /** One file that the disk won't give must not hold up the others: it is tried again in its turn. */
+  function noteFile(chunk: Outstanding, error: unknown): void {
+    if (!chunk.complained)
+      deps.logger.error(
+        { file: chunk.file, error: messageOf(error) },
+        'a chunk file can be neither read nor removed; it stays, and is tried again',
+      );
+    chunk.complained = true;
+  }
+
+  function removed(chunk: Outstanding): boolean {
+    try {
+      rmSync(chunk.file, { force: true });
+      return true;
+    } catch (error) {
+      noteFile(chunk, error);
+      return false;
+    }
+  }
+
+  function readOrKeep(chunk: Outstanding): SpooledChunk | 'unreadable' | undefined {
+    try {
+      return readChunk(chunk.file, deps.recovery);
+    } catch (error) {
+      noteFile(chunk, error);
+      toTheEnd(chunk);
+      return 'unreadable';
+    }
+  }
+
   async function confirmKind(kind: ChunkKind): Promise<void> {
     const asked = [...chunks.values()]
       .filter(({ header }) => header.kind === kind)
@@ -134,12 +172,10 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     for (const chunk of asked) {
       if ((stored.get(chunk.header.chunkId) ?? 0) >= chunk.hitCount) {
         deps.reach?.('confirmed');
-        rmSync(chunk.file, { force: true });
-        forget(chunk);
+        if (removed(chunk)) forget(chunk);
+        else toTheEnd(chunk);
       } else {
-        // To the end of the line, so that chunks which wait long don't hide the others from the bounded look-up.
-        chunks.delete(chunk.header.chunkId);
-        chunks.set(chunk.header.chunkId, chunk);
+        toTheEnd(chunk);
       }
     }
   }
@@ -165,7 +201,8 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
         forget(chunk);
         continue;
       }
-      const read = readChunk(chunk.file, deps.recovery);
+      const read = readOrKeep(chunk);
+      if (read === 'unreadable') continue;
       if (read === undefined) {
         forget(chunk);
         continue;
@@ -220,6 +257,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
         bytes: size,
         queued: false,
         checkedAtMs: 0,
+        complained: false,
       };
       chunks.set(header.chunkId, chunk);
       bytes += size;

@@ -104,22 +104,31 @@ export function readChunk(file: string, recovery: Recovery): SpooledChunk | unde
 
 /**
  * Every chunk of a folder whose owner is gone, oldest first, one at a time: a folder may hold more than the memory.
- * Open files are closed on the way. A file that can't be read or kept now stays for the next try.
+ * Open files are closed on the way. Ends with the names of files that can't be read or kept now: they stay, to be given
+ * as `names` at the next try.
  */
-export function* recoverFolder(dir: string, recovery: Recovery): Generator<SpooledChunk> {
-  for (const name of readdirSync(dir).toSorted()) {
+export function* recoverFolder(
+  dir: string,
+  recovery: Recovery,
+  names?: readonly string[],
+): Generator<SpooledChunk, readonly string[]> {
+  const left: string[] = [];
+  for (const name of names ?? readdirSync(dir).toSorted()) {
     if (!name.endsWith('.open') && !name.endsWith('.ready')) continue;
-    const file = join(dir, name.replace(/\.open$/, '.ready'));
+    const ready = name.replace(/\.open$/, '.ready');
     let chunk: SpooledChunk | undefined;
     try {
-      if (name.endsWith('.open')) renameSync(join(dir, name), file);
-      chunk = readChunk(file, recovery);
+      if (name !== ready && existsSync(join(dir, name)))
+        renameSync(join(dir, name), join(dir, ready));
+      chunk = readChunk(join(dir, ready), recovery);
     } catch (error) {
-      recovery.logger.error(
+      left.push(name);
+      recovery.logger[names === undefined ? 'error' : 'debug'](
         { file: name, error: messageOf(error) },
-        'a chunk file was not recovered; it stays',
+        'a chunk file was not recovered; it stays, and is tried again',
       );
     }
     if (chunk !== undefined) yield chunk;
   }
+  return left;
 }

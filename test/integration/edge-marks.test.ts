@@ -2,7 +2,7 @@
  * The marks that edges publish: "every click minted here up to then is in ClickHouse". A worker that reads one too high
  * gives 108 for good to a conversion whose click is still in the spool (invariant 3).
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -147,6 +147,29 @@ test.each([
     }
   },
 );
+
+test('a mark says nothing of a folder with a chunk that could not be read yet', async () => {
+  await leaveChunks(5);
+  const dir = join(spoolDir, '5');
+  const name = readdirSync(dir).find((file) => file.endsWith('c.ready')) ?? '';
+  renameSync(join(dir, name), join(spoolDir, 'hidden'));
+  mkdirSync(join(dir, name));
+  let added = 0;
+  const folders = await foldersWith(() => (added += 1));
+  try {
+    await folders.start();
+    await waitFor(() => added === OLDER_CHUNKS, { timeoutMs: 10_000, what: 'the other chunks' });
+    await folders.publishMarks();
+    expect(await markOf(5)).toBe(0);
+    rmSync(join(dir, name), { recursive: true });
+    renameSync(join(spoolDir, 'hidden'), join(dir, name));
+    await waitFor(() => added > OLDER_CHUNKS, { timeoutMs: 10_000, what: 'the last chunk' });
+    await folders.publishMarks();
+    expect(await markOf(5)).toBe(CLICKS_AT - 1);
+  } finally {
+    await folders.close();
+  }
+});
 
 test('without chunks a mark stays behind the clock by more than a tick', async () => {
   const folders = await foldersWith(() => undefined);

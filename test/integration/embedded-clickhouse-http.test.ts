@@ -8,6 +8,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { deflateSync, gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sendRaw } from '../support/raw-http.ts';
 import {
   startEmbeddedClickHouse,
   type RunningEmbeddedClickHouse,
@@ -92,6 +93,17 @@ describe('where the statement stands', () => {
     expect((await fetch(`${server.url}/nothing-here`)).status).toBe(404);
   });
 });
+
+test.each(['//', '//?query=SELECT+1', '/\\\\', 'http://[', '*', '/%'])(
+  'a request for %s is no end of the server',
+  async (target) => {
+    const port = Number(new URL(server.url).port);
+    const raw = `GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
+    const [answer] = await sendRaw(port, raw);
+    expect(answer?.status).toBeGreaterThanOrEqual(400);
+    expect(await textOf({ query: 'SELECT 1' })).toBe('1\n');
+  },
+);
 
 describe('formats', () => {
   test('default_format, the header and FORMAT in the statement, in rising order', async () => {

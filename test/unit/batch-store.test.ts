@@ -156,7 +156,8 @@ it('a gzip bomb ends at 1 GiB', async () => {
 }, 120_000);
 
 it('after a kill what was not whole is gone, what was whole is found, step by step', async () => {
-  const found = (): { prepared: boolean; batch: Batch }[] => recoverBatches(dir);
+  const found = (): { prepared: boolean; batch: Batch }[] =>
+    recoverBatches(dir, (folder) => expect.fail(folder));
   mkdirSync(folderOf(dir, 'half', '.new'), { recursive: true });
   writeFileSync(join(folderOf(dir, 'half', '.new'), '000000.chunk'), 'x');
   mkdirSync(folderOf(dir, 'going', ''), { recursive: true });
@@ -172,6 +173,21 @@ it('after a kill what was not whole is gone, what was whole is found, step by st
   // Of two processes that take the step, the second finds it taken.
   moveFolder(dir, 'b1', '.prepared', '', 'os');
   expect(found()).toMatchObject([{ prepared: false, batch }]);
+});
+
+it('a batch whose description is damaged does not hide the others', async () => {
+  const good = await makeBatch(uploadOf(csv(1)), 'os', true, never);
+  for (const [id, text] of [
+    ['a-cut', '{"batchId":"a-cut"'],
+    ['z-empty', ''],
+  ] as const) {
+    mkdirSync(folderOf(dir, id, ''), { recursive: true });
+    writeFileSync(join(folderOf(dir, id, ''), 'batch.json'), text);
+  }
+  const aside: string[] = [];
+  const found = recoverBatches(dir, (folder) => aside.push(folder));
+  expect(found).toMatchObject([{ batch: good }]);
+  expect(aside).toEqual([folderOf(dir, 'a-cut', ''), folderOf(dir, 'z-empty', '')]);
 });
 
 it('headers and folders from before there were kinds are batches of postbacks', async () => {

@@ -1,5 +1,5 @@
 /** Invariants 1, 2 and 9 at the level of chunk files: cut everywhere, flipped everywhere, a disk that is full. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -88,6 +88,28 @@ test('a chunk is as old as its oldest hit, not as its file', () => {
   expect(spool.oldestOpenClickMs()).toBe(4_990);
   spool.closeDue(true);
   expect(closed[0]?.header.openedAtMs).toBe(4_990);
+});
+
+test('a spool that has room for a header and none for hits is left as it was', () => {
+  for (let times = 0; times < 3; times++) {
+    const spool = writer(() => 200);
+    expect(() => spool.append('clicks', RECORDS, from(4_990))).toThrow(/SLUICE_SPOOL_BYTES_MAX/);
+    spool.closeDue(true);
+  }
+  expect(readdirSync(dir)).toEqual([]);
+});
+
+test('what can not be read is named, stays, and is recovered at a later try', () => {
+  const bytes = wholeChunk();
+  const name = '0-5000-1-t.ready';
+  mkdirSync(join(dir, name));
+  const first = recoverFolder(dir, recovery()).next();
+  expect(first).toEqual({ done: true, value: [name] });
+  rmSync(join(dir, name), { recursive: true });
+  writeFileSync(join(dir, name), bytes);
+  const second = recoverFolder(dir, recovery(), [name]);
+  expect(second.next().value).toMatchObject({ records: RECORDS });
+  expect(second.next()).toEqual({ done: true, value: [] });
 });
 
 test('a file cut at any offset gives every whole record and loses no byte', () => {
