@@ -89,7 +89,7 @@ const EMPTY_LOG: LaneLog = {
   lastPosition: () => Promise.resolve(0),
   writerOf: () => Promise.resolve(undefined),
   presentChunks: () => Promise.resolve(new Set()),
-  events: () => Promise.resolve([]),
+  eventsAfter: (_from, last) => Promise.resolve({ upTo: last, events: [] }),
 };
 
 async function timed(pid: number, verdicts: number, work: () => Promise<void>): Promise<Rate> {

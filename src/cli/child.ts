@@ -1,7 +1,18 @@
 /** A child process of `up` that is started again when it dies. Knows nothing of roles. */
 import { fork, spawn, type ChildProcess } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { messageOf } from '../domain/app-error.ts';
 
 export interface ChildSpec {
   readonly name: string;
@@ -29,11 +40,46 @@ const RESTART_MAX_MS = 3_000;
 /** A child that lived this long starts again without delay growing. */
 const SETTLED_MS = 10_000;
 
-function openLog(dir: string, name: string) {
-  mkdirSync(dir, { recursive: true });
+/**
+ * Appends to a role's log, and begins a new one when it is full; the one before stays. What can't be written is dropped:
+ * a full disk must not end what still answers.
+ */
+function createLog(dir: string, name: string): Writable {
   const file = join(dir, `${name}.log`);
-  if (existsSync(file) && statSync(file).size > LOG_BYTES_MAX) renameSync(file, `${file}.1`);
-  return createWriteStream(file, { flags: 'a' });
+  let fd: number | undefined;
+  let bytes = 0;
+  let isBroken = false;
+
+  function open(): number {
+    mkdirSync(dir, { recursive: true });
+    if (existsSync(file) && statSync(file).size > LOG_BYTES_MAX) renameSync(file, `${file}.1`);
+    fd = openSync(file, 'a');
+    bytes = fstatSync(fd).size;
+    return fd;
+  }
+
+  function close(): void {
+    if (fd !== undefined) closeSync(fd);
+    fd = undefined;
+  }
+
+  return new Writable({
+    write(lines: Buffer, _encoding, done) {
+      try {
+        bytes += writeSync(fd ?? open(), lines);
+        if (bytes > LOG_BYTES_MAX) close();
+        isBroken = false;
+      } catch (error) {
+        if (!isBroken) console.error(`sluice: ${file} can't be written: ${messageOf(error)}`);
+        isBroken = true;
+      }
+      done();
+    },
+    final(done) {
+      close();
+      done();
+    },
+  });
 }
 
 export function startChild(spec: ChildSpec): Child {
@@ -62,7 +108,7 @@ export function startChild(spec: ChildSpec): Child {
     const startedAt = Date.now();
     const child = launch();
     current = child;
-    const log = openLog(spec.logDir, spec.name);
+    const log = createLog(spec.logDir, spec.name);
     child.stdout?.pipe(log, { end: false });
     child.stderr?.pipe(log, { end: false });
     let lastLines = '';

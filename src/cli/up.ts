@@ -20,6 +20,7 @@ import { openInstance } from './instance.ts';
 
 const STOP_MS = 12_000;
 const READY_MS = 60_000;
+const GIVEN_READY_MS = 15_000;
 
 function fail(message: string): never {
   throw new AppError('CONFIG_INVALID', message);
@@ -116,25 +117,38 @@ function redisCommand(config: Config, secrets: Secrets): { program: string; args
     : { program: setpriv, args: ['--pdeathsig', 'TERM', server, ...args] };
 }
 
-async function waitForRedis(url: string): Promise<void> {
+/** Our own may take long to read its log back in; a given one is there or not. */
+async function waitForRedis(config: Config, url: string): Promise<void> {
+  const { host } = new URL(url);
+  const [waitMs, what] =
+    config.redisUrl === null
+      ? [READY_MS, `look into ${join(config.dataDir, 'log', 'redis-server.log')}`]
+      : [GIVEN_READY_MS, 'start it, or set REDIS_URL to where it is'];
   const redis = new Redis(url, {
     retryStrategy: () => 50,
-    maxRetriesPerRequest: null,
-    lazyConnect: false,
+    connectTimeout: 2_000,
+    commandTimeout: 2_000,
+    // A ping fails at once while there is no connection, or nobody would look at the clock.
+    enableOfflineQueue: false,
   });
-  redis.on('error', () => undefined);
-  const until = Date.now() + READY_MS;
-  for (;;) {
-    try {
-      await redis.ping();
-      break;
-    } catch (error) {
-      // LOADING: it reads its log back in.
-      if (Date.now() > until) fail(`Redis did not become ready: ${messageOf(error)}`);
+  let reason = 'no answer';
+  redis.on('error', (error) => {
+    reason = messageOf(error);
+  });
+  try {
+    for (const until = Date.now() + waitMs; ;) {
+      try {
+        await redis.ping();
+        return;
+      } catch (error) {
+        if (redis.status === 'ready') reason = messageOf(error);
+      }
+      if (Date.now() > until) fail(`Redis at ${host} is not ready (${reason}): ${what}`);
       await new Promise((done) => setTimeout(done, 50));
     }
+  } finally {
+    redis.disconnect();
   }
-  redis.disconnect();
 }
 
 async function prepareInstance(config: Config): Promise<void> {
@@ -223,7 +237,7 @@ export async function runUp(given: Config, options: { readonly demo: boolean }):
       started.push(redis.ready);
     }
     await Promise.all(started);
-    await waitForRedis(redisUrlOf(config, secrets));
+    await waitForRedis(config, redisUrlOf(config, secrets));
     await prepareInstance(config);
     const roles: Child[] = [role('api', ['api'])];
     for (let index = 0; index < config.workers; index++)

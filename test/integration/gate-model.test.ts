@@ -156,7 +156,10 @@ function createLog() {
     lastPosition: async () => last,
     writerOf: async () => undefined,
     presentChunks: async () => new Set(),
-    events: async (from, to) => entries.filter(({ position }) => position > from && position <= to),
+    eventsAfter: async (from, upTo) => ({
+      upTo,
+      events: entries.filter(({ position }) => position > from && position <= upTo),
+    }),
   };
   return {
     log,

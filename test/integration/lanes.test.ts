@@ -7,7 +7,9 @@ import type { ClickHouse } from '../../clickhouse/client.ts';
 import { AppError } from '../../src/domain/app-error.ts';
 import type { Chunk } from '../../src/domain/hit.ts';
 import { createHitIds } from '../../src/domain/uuid-v7.ts';
+import { FULL_IPS } from '../../src/domain/ip-storage.ts';
 import { createRedisKeys, type RedisKeys } from '../../src/redis/keys.ts';
+import { createLaneLog, type LoggedPage } from '../../workers/gate/lane-log.ts';
 import { catalogue, goal, NO_CAPS, offer, promoCode } from '../support/catalogue.ts';
 import { startClickHouse, type TestClickHouse } from '../support/start-clickhouse.ts';
 import { startRedis, type TestRedis } from '../support/start-redis.ts';
@@ -133,6 +135,34 @@ it('goes on exactly where it was when Redis is emptied between chunks', async ()
   }
   await expectWholeLog(20 * 20);
   expect(await acceptedByOffer()).toEqual({ 4: CAP, 5: CAP, 6: CAP, 7: CAP });
+}, 120_000);
+
+it('reads a log in pages of any size to the same events, positions whole', async () => {
+  const one = worker();
+  for (const [at, hits] of [1, 40, 1, 1, 60, 3].entries())
+    for (const chunk of chunksOf(1, hits, `page-${at}`)) await one.ingest(chunk);
+  const read = async (rowsAPage: number): Promise<readonly LoggedPage[]> => {
+    const log = createLaneLog(clickhouse, 0, FULL_IPS, rowsAPage);
+    const last = await log.lastPosition();
+    const pages: LoggedPage[] = [];
+    for (let from = 0; from < last; from = pages.at(-1)?.upTo ?? last)
+      pages.push(await log.eventsAfter(from, last));
+    return pages;
+  };
+  const whole = await read(10_000);
+  expect(whole).toHaveLength(1);
+  const events = whole.flatMap((page) => page.events);
+  expect(events.length).toBeGreaterThan(20);
+  for (const rowsAPage of [1, 2, 5, 15]) {
+    const pages = await read(rowsAPage);
+    expect(pages.length).toBeGreaterThan(1);
+    expect(pages.flatMap((page) => page.events)).toEqual(events);
+    for (const [index, page] of pages.entries())
+      for (const { position } of page.events) {
+        expect(position).toBeLessThanOrEqual(page.upTo);
+        expect(position).toBeGreaterThan(pages[index - 1]?.upTo ?? 0);
+      }
+  }
 }, 120_000);
 
 it('writes one row a hit when an insert lands but its answer is lost', async () => {

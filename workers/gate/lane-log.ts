@@ -51,9 +51,22 @@ export interface ReplayClaims {
   readonly transactions: ReadonlyMap<string, string>;
 }
 
+/** A lane may have any number of events: what is read at once must fit a worker's memory and a request's time. */
+const ROWS_A_PAGE = 20_000;
+/** Positions of a page. One has no event or some thousand, so it follows from what the pages before had. */
+const SPAN_AT_FIRST = 16;
+const SPAN_MAX = 2_000;
+const NARROWER = 4;
+
 export interface LoggedEvent extends GateEvent {
   readonly position: number;
   readonly catalogueVersion: number;
+}
+
+export interface LoggedPage {
+  /** The last position of the page. */
+  readonly upTo: number;
+  readonly events: readonly LoggedEvent[];
 }
 
 /** A replayed hit keeps its receipt time, and its id may be up to this much apart from it. */
@@ -114,12 +127,55 @@ export function inChunks(chunks: readonly ChunkReference[]): string {
   return `chunk_time BETWEEN ${timeLiteral(Math.min(...times))} AND ${timeLiteral(Math.max(...times))} AND chunk_id IN (${quotedList(chunks.map(({ chunkId }) => chunkId))})`;
 }
 
-export function createLaneLog(clickhouse: ClickHouse, lane: number, ips: IpStorage = FULL_IPS) {
+/** `rowsAPage`: so many events are read at once, unless a single position has more. */
+export function createLaneLog(
+  clickhouse: ClickHouse,
+  lane: number,
+  ips: IpStorage = FULL_IPS,
+  rowsAPage = ROWS_A_PAGE,
+) {
+  let span = SPAN_AT_FIRST;
+
   async function lastPosition(): Promise<number> {
     const rows = await clickhouse.query<{ last: number }>(
       `SELECT max(position) AS last FROM postback_log WHERE lane = ${lane}`,
     );
     return rows[0]?.last ?? 0;
+  }
+
+  async function eventsOf(rows: readonly (EventRow & ConversionRow)[]): Promise<LoggedEvent[]> {
+    const released = rows.filter(({ row_kind }) => row_kind === 'change');
+    const targets = await findAccepted(
+      clickhouse,
+      released.map(({ transaction_id }) => transaction_id),
+      ips,
+    );
+    return rows.flatMap((row) => {
+      const { position, catalogue_version: catalogueVersion } = row;
+      if (row.row_kind !== 'change')
+        return { position, catalogueVersion, conversion: toAccepted(row, ips), releasedBy: '' };
+      const conversion = targets.get(row.transaction_id);
+      // What is not in the log claimed nothing that could be freed.
+      if (conversion === undefined) return [];
+      return { position, catalogueVersion, conversion, releasedBy: row.hit_id };
+    });
+  }
+
+  async function eventsAfter(from: number, last: number): Promise<LoggedPage> {
+    const to = Math.min(last, from + span);
+    const isOne = to === from + 1;
+    const rows = await clickhouse.query<EventRow & ConversionRow>(
+      `SELECT position, catalogue_version, row_kind, transaction_id, ${CONVERSION_COLUMNS}
+       FROM postback_log
+       WHERE lane = ${lane} AND position > ${from} AND position <= ${to} AND (row_kind = 'conversion' OR released = 1)
+       ORDER BY position, block_row ${isOne ? '' : `LIMIT ${rowsAPage + 1}`}`,
+    );
+    if (rows.length > rowsAPage && !isOne) {
+      span = Math.max(1, Math.floor((to - from) / NARROWER));
+      return eventsAfter(from, last);
+    }
+    if (rows.length < rowsAPage / NARROWER) span = Math.min(SPAN_MAX, span * 2);
+    return { upTo: to, events: await eventsOf(rows) };
   }
 
   return {
@@ -158,30 +214,11 @@ export function createLaneLog(clickhouse: ClickHouse, lane: number, ips: IpStora
       );
       return new Set(rows.map(({ chunk_id }) => chunk_id));
     },
-    /** Conversions that claimed and changes that released, of positions after `from` up to `to`, in the order of the log. */
-    async events(from: number, to: number): Promise<LoggedEvent[]> {
-      const rows = await clickhouse.query<EventRow & ConversionRow>(
-        `SELECT position, catalogue_version, row_kind, transaction_id, ${CONVERSION_COLUMNS}
-         FROM postback_log
-         WHERE lane = ${lane} AND position > ${from} AND position <= ${to} AND (row_kind = 'conversion' OR released = 1)
-         ORDER BY position, block_row`,
-      );
-      const released = rows.filter(({ row_kind }) => row_kind === 'change');
-      const targets = await findAccepted(
-        clickhouse,
-        released.map(({ transaction_id }) => transaction_id),
-        ips,
-      );
-      return rows.flatMap((row) => {
-        const { position, catalogue_version: catalogueVersion } = row;
-        if (row.row_kind !== 'change')
-          return { position, catalogueVersion, conversion: toAccepted(row, ips), releasedBy: '' };
-        const conversion = targets.get(row.transaction_id);
-        // What is not in the log claimed nothing that could be freed.
-        if (conversion === undefined) return [];
-        return { position, catalogueVersion, conversion, releasedBy: row.hit_id };
-      });
-    },
+    /**
+     * Conversions that claimed and changes that released, in the order of the log: those of whole positions after `from`,
+     * as many as fit a page, not beyond `last`.
+     */
+    eventsAfter,
   };
 }
 export type LaneLog = ReturnType<typeof createLaneLog>;

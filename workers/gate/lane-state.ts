@@ -26,8 +26,6 @@ import {
 
 /** A rebuild that made no progress for so long is taken over. */
 const TAKE_OVER_MS = 10_000;
-/** Positions read from the log at once when catching up or rebuilding. */
-const POSITIONS_A_READ = 2_000;
 /** Conversions loaded by one script call: it blocks Redis while it runs. */
 const CLAIMS_A_CALL = 2_000;
 const SCAN_COUNT = 500;
@@ -169,8 +167,9 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
     last: number,
     adopted: ReadonlyMap<number, RuleSignature>,
   ): Promise<boolean> {
-    for (let from = 0; from < last; from += POSITIONS_A_READ) {
-      const events = await log.events(from, Math.min(last, from + POSITIONS_A_READ));
+    for (let from = 0; from < last;) {
+      const { events, upTo } = await log.eventsAfter(from, last);
+      from = upTo;
       for (let at = 0; at < events.length; at += CLAIMS_A_CALL) {
         const some = events.slice(at, at + CLAIMS_A_CALL);
         const reply = await apply(0, 0, some, await rulesFor(some, adopted), nonce);
@@ -202,7 +201,7 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
   }
 
   async function catchUp(): Promise<void> {
-    for (let round = 0; round < ROUNDS_MAX; round++) {
+    for (let rounds = 0; rounds < ROUNDS_MAX; rounds++) {
       const applied = await readApplied();
       const last = await log.lastPosition();
       if (applied < 0 || applied > last) {
@@ -212,9 +211,9 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
       }
       believed = applied;
       if (applied === last) return;
-      const to = Math.min(last, applied + POSITIONS_A_READ);
-      const byPosition = groupBy(await log.events(applied, to), ({ position }) => position);
-      for (let position = applied + 1; position <= to; position++) {
+      const { events: missing, upTo } = await log.eventsAfter(applied, last);
+      const byPosition = groupBy(missing, ({ position }) => position);
+      for (let position = applied + 1; position <= upTo; position++) {
         const events = byPosition.get(position) ?? [];
         const reply = await apply(position - 1, position, events, await rulesFor(events));
         // A state in another spelling, or of other rules, is of no use to the blocks that follow.
@@ -222,6 +221,8 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
         if (reply.kind !== 'ok') break;
         believed = position;
       }
+      // A log of any length is applied to its end, as long as it is applied.
+      if (believed === upTo) rounds = 0;
     }
     throw new AppError('GATE_BUSY', `lane ${lane} could not be brought level with its log`);
   }
