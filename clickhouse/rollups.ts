@@ -9,6 +9,10 @@ import type { Retention } from './retention.ts';
 const SETTLE_S = 5;
 /** Hours a round; the oldest dirty ones first. */
 const HOURS_A_ROUND = 48;
+/** Rows that came before the last round in which every dirty hour was counted are not looked at again, but for so long. */
+const LOOK_BACK_S = 60;
+/** The hour under which the generations hold that round's time: one without rows. */
+export const MARK_HOUR_S = 0;
 const DAY_S = 86_400;
 const ROUND_MS = 10_000;
 const REST_FACTOR = 30;
@@ -21,15 +25,16 @@ const DIMENSIONS =
 async function dirtyHours(clickhouse: ClickHouse): Promise<number[]> {
   // A change dirties the hour of its transaction, whose id is a UUIDv7: its time is in its first 48 bits.
   const rows = await clickhouse.query<{ hour_s: number }>(
-    `WITH (SELECT ifNull(max(toUnixTimestamp(computed_at)), 0) FROM statistics_hourly_generations) AS computed_s
+    `WITH toDateTime(greatest(0, (SELECT ifNull(max(toUnixTimestamp(computed_at)), 0)
+       FROM statistics_hourly_generations WHERE hour = toDateTime(${MARK_HOUR_S})) - ${LOOK_BACK_S})) AS since
      SELECT toUnixTimestamp(hour) AS hour_s FROM (
        SELECT toStartOfHour(hit_time) AS hour, max(block_time) AS written FROM click_log
-         WHERE block_time >= toDateTime(greatest(0, computed_s - 60)) GROUP BY hour
+         WHERE block_time >= since GROUP BY hour
        UNION ALL
        SELECT toStartOfHour(if(row_kind = 'change',
            fromUnixTimestamp64Milli(reinterpretAsInt64(reverse(unhex(substring(replaceAll(transaction_id, '-', ''), 1, 12)))), 'UTC'),
            hit_time)) AS hour, max(block_time) AS written FROM postback_log
-         WHERE block_time >= toDateTime(greatest(0, computed_s - 60)) GROUP BY hour) AS touched
+         WHERE block_time >= since GROUP BY hour) AS touched
      LEFT JOIN (SELECT hour, max(computed_at) AS computed FROM statistics_hourly_generations GROUP BY hour) AS done USING (hour)
      GROUP BY hour HAVING max(written) + ${SETTLE_S} >= max(done.computed)
      ORDER BY hour LIMIT ${HOURS_A_ROUND}`,
@@ -82,9 +87,17 @@ async function recomputeHour(
      ) GROUP BY ${DIMENSIONS}`,
     parameters,
   );
+  await commitGeneration(clickhouse, hourS, generation);
+}
+
+async function commitGeneration(
+  clickhouse: ClickHouse,
+  hourS: number,
+  generation: number,
+): Promise<void> {
   await clickhouse.command(
     `INSERT INTO statistics_hourly_generations SELECT fromUnixTimestamp({hour:Int64}), {generation:UInt64}, fromUnixTimestamp64Milli({generation:Int64})`,
-    parameters,
+    { hour: hourS, generation },
   );
 }
 
@@ -110,8 +123,12 @@ export function createRollups(deps: {
     async round(): Promise<void> {
       const began = clock();
       if (began < nextRoundMs) return;
-      for (const hour of await dirtyHours(clickhouse))
-        await recomputeHour(clickhouse, hour, retention);
+      const lookedAtMs = Date.now();
+      const hours = await dirtyHours(clickhouse);
+      for (const hour of hours) await recomputeHour(clickhouse, hour, retention);
+      // Not before all are counted: the others would be out of sight.
+      if (hours.length > 0 && hours.length < HOURS_A_ROUND)
+        await commitGeneration(clickhouse, MARK_HOUR_S, lookedAtMs);
       // At high volume an hour takes long to count: most of the time belongs to the inserts.
       nextRoundMs = clock() + Math.max(ROUND_MS, REST_FACTOR * (clock() - began));
       if (began < nextPruneMs) return;

@@ -4,6 +4,7 @@
  */
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import type { ClickHouse } from '../../clickhouse/client.ts';
+import { MARK_HOUR_S } from '../../clickhouse/rollups.ts';
 import { askAgain, until, type Stack } from './stack.ts';
 
 /** Rows a statement: bounds its memory. */
@@ -75,7 +76,8 @@ async function markRolledUp(clickhouse: ClickHouse, nowMs: number): Promise<void
   await clickhouse.command(
     `INSERT INTO statistics_hourly_generations
      SELECT toStartOfHour(fromUnixTimestamp(toInt64(intDiv({now:Int64}, 1000) - number * 3600))), {now:UInt64}, fromUnixTimestamp64Milli({now:Int64})
-     FROM numbers(${DAYS * 24 + 2})`,
+     FROM numbers(${DAYS * 24 + 2})
+     UNION ALL SELECT toDateTime(${MARK_HOUR_S}, 'UTC'), {now:UInt64}, fromUnixTimestamp64Milli({now:Int64})`,
     { now: nowMs },
   );
 }

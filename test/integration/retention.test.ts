@@ -91,3 +91,42 @@ it('lifts a rule that is taken back', async () => {
     }),
   ).toEqual(['postback_log']);
 });
+
+it('counts every hour that was written to, however many and whatever breaks on the way', async () => {
+  const HOURS = 110;
+  const counted = async (): Promise<number> => {
+    const [row] = await clickhouse.query<{ hours: number }>(
+      'SELECT uniqExact(hour) AS hours FROM statistics_hourly WHERE offer_id = 77',
+    );
+    return row?.hours ?? 0;
+  };
+  // At the edge of what a look goes back to: what the first round leaves is out of its sight soon after.
+  await clickhouse.command(
+    `INSERT INTO click_log (hit_id, click_id, hit_time, click_time, offer_id, verdict_code, block_time)
+     SELECT toString(1000 + number), toString(1000 + number), now() - INTERVAL number HOUR, now(), 77, 0, now() - INTERVAL 59 SECOND
+     FROM numbers(${HOURS})`,
+  );
+  let commands = 0;
+  const breaking: ClickHouse = {
+    ...clickhouse,
+    command: (...statement) => {
+      commands += 1;
+      if (commands === 41) return Promise.reject(new Error('ClickHouse went away'));
+      return clickhouse.command(...statement);
+    },
+  };
+  let now = 0;
+  const rollups = createRollups({ clickhouse: breaking, retention: RETENTION, clock: () => now });
+  const nextRound = (): Promise<void> => {
+    now += 3_600_000;
+    return rollups.round();
+  };
+  await expect(nextRound()).rejects.toThrow('went away');
+  expect(await counted()).toBeGreaterThan(0);
+  for (let round = 0; round < 4; round++) await nextRound();
+  expect(await counted()).toBe(HOURS);
+  const looked = commands;
+  await nextRound();
+  // Nothing was written since: only what is younger than the last look is looked at again.
+  expect(commands - looked).toBeLessThan(2 * HOURS);
+}, 120_000);
