@@ -118,8 +118,12 @@ export function redisKeysDocument(): string {
   const entries = source.matchAll(
     /\/\*\* (?<meaning>[^\n]*) \*\/\n\s+(?<name>\w+): [^`]*`(?<key>.*)`,\n/g,
   );
-  const rows = [...entries].map(({ groups }) => {
+  const functions = source.matchAll(
+    /\/\*\* (?<meaning>[^\n]*) \*\/\nexport function [^{]*\{\n\s+return `(?<key>.*)`;\n/g,
+  );
+  const rows = [...entries, ...functions].map(({ groups }) => {
     const key = (groups?.['key'] ?? '')
+      .replaceAll('${queuePrefix}', '{sluice:q}')
       .replaceAll('${gate(lane)}', '{sluice:l:<lane>}')
       .replaceAll('${prefix}', 'sluice')
       .replaceAll(/\$\{(\w+)\}/g, '<$1>');

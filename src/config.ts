@@ -31,6 +31,8 @@ export interface Config {
   readonly trafficbackUrl: string | null;
   /** Public address of the edges, for links and snippets. Null: SLUICE_EDGE_PORT on the host the console is reached by. */
   readonly trackingUrl: string | null;
+  /** Where the other roles reach an edge, without a slash at the end. */
+  readonly edgeUrl: string;
   /** First edge number of this host: edge numbers must differ between hosts, or click ids collide. */
   readonly edgeNumberBase: number;
   readonly retention: Retention;
@@ -127,15 +129,25 @@ export function isLoopbackHost(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(?:\.[0-9]{1,3}){3}$/.test(host);
 }
 
+/** The address under which a process of this host reaches what listens on `host`. */
+function reachableHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
 /** Reads every setting; throws a ConfigError that names all faults. */
 export function readConfig(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Config {
   const read = createReader(env);
+  const host = read.text('SLUICE_HOST') ?? '127.0.0.1';
+  const edgePort = read.integer('SLUICE_EDGE_PORT', 8080, 1, 65_535);
+  const edgeUrl = read.url('SLUICE_EDGE_URL', ['http:', 'https:']);
   const config: Config = {
     dataDir: resolve(read.text('SLUICE_DATA_DIR') ?? './data'),
-    host: read.text('SLUICE_HOST') ?? '127.0.0.1',
-    edgePort: read.integer('SLUICE_EDGE_PORT', 8080, 1, 65_535),
+    host,
+    edgePort,
+    edgeUrl: edgeUrl?.replace(/\/+$/, '') ?? `http://${reachableHost(host)}:${edgePort}`,
     apiPort: read.integer('SLUICE_API_PORT', 8081, 1, 65_535),
     redisUrl: read.url('REDIS_URL', ['redis:', 'rediss:']),
     redisPort: read.integer('SLUICE_REDIS_PORT', 6390, 1, 65_535),

@@ -45,6 +45,8 @@ export async function publishState(
   keys: RedisKeys,
   state: CatalogueState,
 ): Promise<boolean> {
+  // Asked every second by who keeps Redis filled: the whole catalogue goes there only when it is missing.
+  if (Number(await redis.get(keys.catalogueVersion)) >= state.version) return false;
   const entities = CATALOGUE_KINDS.map((kind) =>
     Object.fromEntries(
       state[kind].map((entity) => [identityOf(kind, entity), JSON.stringify(entity)]),

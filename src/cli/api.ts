@@ -14,12 +14,6 @@ import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
 /** Redis may lose the catalogue at any time: it is looked at this often. */
 const REFILL_MS = 1_000;
 
-/** The address under which a process of this host reaches what listens on `host`. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
-  return host.includes(':') ? `[${host}]` : host;
-}
-
 export async function runApi(config: Config): Promise<number> {
   const logger = createLogger(config, 'api');
   const secrets = openSecrets(config);
@@ -42,7 +36,7 @@ export async function runApi(config: Config): Promise<number> {
     accounts,
     tracking: { url: trackingUrl, port: config.edgePort },
     batchGate: {
-      edgeUrl: trackingUrl ?? `http://${reachable(config.host)}:${config.edgePort}`,
+      edgeUrl: config.edgeUrl,
       key: secrets.adminKey,
     },
     trustedProxies: config.trustedProxies,

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -51,11 +52,9 @@ function upload(config: Config, options: BatchOptions, key: string): Promise<Ans
   const bar = createProgressBar('sending');
   const query = `advertiser_id=${options.advertiser}${options.dryRun ? '&dry_run=1' : ''}`;
   return new Promise((resolve, reject) => {
-    const request = httpRequest({
-      host: config.host === '0.0.0.0' ? '127.0.0.1' : config.host,
-      port: config.edgePort,
+    const url = new URL(`${config.edgeUrl}/track/batch?${query}`);
+    const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
       method: 'POST',
-      path: `/track/batch?${query}`,
       headers: {
         Authorization: `Bearer ${openSecrets(config).adminKey}`,
         'Idempotency-Key': key,

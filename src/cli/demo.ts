@@ -18,7 +18,7 @@ export async function runDemo(
   await instance.close();
   announceReady();
   const traffic = createDemoTraffic({
-    edgeUrl: `http://127.0.0.1:${config.edgePort}`,
+    edgeUrl: config.edgeUrl,
     seed: 1,
     log: console.log,
   });

@@ -1,6 +1,6 @@
 /**
  * A hit: one HTTP call as the edge received it, before anyone has understood it.
- * Owns the shape that travels through spool and queue; decoding it is `src/domain/decode-hit.ts`, judging it `src/domain/judge/`.
+ * Owns the shape that travels through spool and queue; decoding (`call.ts`) and judging it are in `src/domain/judge/`.
  */
 
 export const ENDPOINTS = [

@@ -87,6 +87,8 @@ function startSpoolProbe(
   }, PROBE_MS);
 }
 
+const heartbeatName = (edgeNumber: number): string => `edge-${edgeNumber}`;
+
 function startHeartbeat(
   redis: Redis,
   keys: RedisKeys,
@@ -98,7 +100,9 @@ function startHeartbeat(
     const unconfirmedChunks = confirmer.outstanding;
     const beat = { role: 'edge', pid: process.pid, edgeNumber, atMs: clock(), unconfirmedChunks };
     // Lossy by design: an edge without Redis goes on.
-    redis.hset(keys.heartbeats, `edge-${edgeNumber}`, JSON.stringify(beat)).catch(() => undefined);
+    redis
+      .hset(keys.heartbeats, heartbeatName(edgeNumber), JSON.stringify(beat))
+      .catch(() => undefined);
   }, HEARTBEAT_MS);
 }
 
@@ -278,6 +282,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
       follower.close();
       await folders.close();
       await producer.close().catch(() => undefined);
+      await redis.hdel(keys.heartbeats, heartbeatName(own.edgeNumber)).catch(() => undefined);
       redis.disconnect();
       subscriber.disconnect();
       await clickhouse.close();

@@ -17,7 +17,7 @@ export interface Heartbeat {
 }
 
 export interface HeardOf {
-  /** `<role>-<pid>`. */
+  /** `edge-<edge number>`, `worker-<host>-<pid>`. */
   readonly name: string;
   readonly beat: Heartbeat;
   readonly silentMs: number;

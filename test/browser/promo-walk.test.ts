@@ -303,6 +303,31 @@ describe('a setting that is broken shows as the reason', () => {
     await inForce('SPRING10', 'accepted');
   });
 
+  it("an affiliate's own cap is taken away, and Undo puts it back", async () => {
+    const path = `/goals/${network.goal}`;
+    const own = { daily: 9, monthly: null, total: null };
+    const held = async (): Promise<string> => {
+      const { body } = await network.admin.send('GET', path);
+      return JSON.stringify((body as { affiliate_caps: object }).affiliate_caps);
+    };
+    const untilHeld = (caps: object): Promise<boolean> =>
+      waitFor(async () => (await held()) === JSON.stringify(caps), {
+        timeoutMs: 10_000,
+        what: `the caps ${JSON.stringify(caps)}`,
+      });
+    const caps = { [String(network.rival)]: own };
+    await network.admin.send('PATCH', path, { affiliate_caps: caps });
+    await openOffer('goals');
+    await manager.getByRole('button', { name: 'Edit goal sale' }).click();
+    const form = manager.getByRole('dialog', { name: /Goal/ });
+    await form.getByRole('button', { name: 'Remove' }).click();
+    await form.getByRole('button', { name: 'Save goal' }).click();
+    await untilHeld({});
+    await manager.getByRole('button', { name: 'Undo' }).click();
+    await untilHeld(caps);
+    await network.admin.send('PATCH', path, { affiliate_caps: { [network.rival]: null } });
+  });
+
   it('Unique IP: the second order of an address is Filtered by Unique IP', async () => {
     await openOffer('limitations');
     await manager.getByLabel('Unique IP').check();

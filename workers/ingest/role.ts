@@ -2,6 +2,7 @@
  * The worker as a process: consumes both queues, a job being a whole chunk, and does the periodic work. A dependency's
  * failure puts the chunk back, never fails it: the job ends only after ClickHouse holds the chunk.
  */
+import { hostname } from 'node:os';
 import { DelayedError, UnrecoverableError, Worker, type Job } from 'bullmq';
 import type { Logger } from 'pino';
 import { createClickHouse, type ClickHouseSettings } from '../../clickhouse/client.ts';
@@ -67,7 +68,8 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
   const { logger } = options;
   const reach = options.reach ?? reachNothing;
   const clock = Date.now;
-  const me = `worker-${globalThis.process.pid}`;
+  // In a container every process has the same id.
+  const me = `worker-${hostname()}-${globalThis.process.pid}`;
   const keys = createRedisKeys();
   const onRedisError = (error: Error): void => logger.debug({ error: error.message }, 'Redis');
   const redis = connectRedis(options.redisUrl, 'state', onRedisError);

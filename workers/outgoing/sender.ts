@@ -118,7 +118,8 @@ export function createPostbackSender(deps: {
     // Never rejects. The slot is for the call alone: its row takes its own time.
     const result = await deps.send({ method, url, postbackId: job.postbackId, signal });
     slot.release();
-    const durationMs = clock() - startedAtMs;
+    // The clock may have been set back meanwhile; the column holds no less than 0.
+    const durationMs = Math.max(0, clock() - startedAtMs);
     // Cut off by our own end: the next process makes the attempt.
     if (signal.aborted && result.kind === 'failed') return { kind: 'again', job, waitMs: 0 };
     const { retryAfterMs, ...ending } = endingOf(result, job.attempt);

@@ -108,6 +108,16 @@ function AffiliateCaps(props: {
   );
 }
 
+/** A PATCH merges: an affiliate's caps go only when they are said to be null. */
+function patchOf(from: Values, to: Values) {
+  const gone = Object.keys(from.affiliate_caps).filter((id) => !(id in to.affiliate_caps));
+  const affiliate_caps = {
+    ...to.affiliate_caps,
+    ...Object.fromEntries(gone.map((id) => [id, null])),
+  };
+  return { ...to, affiliate_caps };
+}
+
 export function GoalDialog(props: {
   offer: Offer;
   goal: Goal | null;
@@ -133,10 +143,10 @@ export function GoalDialog(props: {
         notices.tell('Goal created');
       } else {
         const id = String(goal.id);
-        await change.mutateAsync({ method: 'PATCH', kind: 'goals', id, body: values });
-        notices.tell('Goal saved', () =>
-          change.mutateAsync({ method: 'PATCH', kind: 'goals', id, body: goal }),
-        );
+        const patch = (from: Values, to: Values) =>
+          change.mutateAsync({ method: 'PATCH', kind: 'goals', id, body: patchOf(from, to) });
+        await patch(goal, values);
+        notices.tell('Goal saved', () => patch(values, goal));
       }
       onClose();
     } catch (error) {
