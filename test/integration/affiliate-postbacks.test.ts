@@ -1,4 +1,5 @@
 /** Affiliate postbacks from the log to the affiliate's server: real Redis, real ClickHouse, real HTTP servers. */
+import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { createCatalogueStore, type CatalogueStore } from '../../src/catalogue/store.ts';
@@ -14,6 +15,8 @@ import {
 } from '../../workers/outgoing/outgoing.ts';
 import { startAffiliateEndpoint, type AffiliateEndpoint } from '../support/affiliate-endpoint.ts';
 import { advertiser, affiliate, catalogue, goal } from '../support/catalogue.ts';
+import type { Attempt } from '../../clickhouse/affiliate-postback-log.ts';
+import { createAttemptWriter } from '../../workers/outgoing/attempt-writer.ts';
 import { startClickHouse, type TestClickHouse } from '../support/start-clickhouse.ts';
 import { startRedis, type TestRedis } from '../support/start-redis.ts';
 import { conversionChunk, conversionHit, createTestWorker } from '../support/test-worker.ts';
@@ -371,3 +374,37 @@ it('sends everything once when Redis is emptied with postbacks outstanding, by t
   const sent = rows.filter(({ outcome }) => outcome === 'sent').map(({ hit_id }) => hit_id);
   expect(sent.toSorted()).toEqual([...waiting, ...more].map((hit) => hit.hitId).toSorted());
 }, 60_000);
+
+it('an attempt that ClickHouse refuses is stored bare, and those beside it whole', async () => {
+  const writer = createAttemptWriter({ clickhouse: database.clickhouse, clock: Date.now, logger });
+  const attempt = (number: number, statusCode: number): Attempt => ({
+    postbackId: randomUUID(),
+    entryId: 987_654,
+    fanout: 0,
+    transactionId: `t-${number}`,
+    hitId: `h-${number}`,
+    eventTimeS: Math.floor(Date.now() / 1000),
+    offerId: 16,
+    goalId: 12,
+    affiliateId: 1,
+    convStatus: 'approved',
+    startedAtMs: Date.now(),
+    attempt: number,
+    outcome: 'sent',
+    resentBy: '',
+    method: 'GET',
+    url: 'https://x.example/',
+    statusCode,
+    durationMs: 1,
+    answer: 'ok',
+    error: '',
+    nextAttemptMs: null,
+  });
+  // No status code is below 0: the column takes none such.
+  const codes = [200, 200, -1, 200, -1];
+  await Promise.all(codes.map((code, number) => writer.write(attempt(number, code))));
+  const rows = (await attemptsOf(987_654)).toSorted((a, b) => a.attempt - b.attempt);
+  expect(rows.map(({ status_code }) => status_code)).toEqual([200, 200, 0, 200, 0]);
+  expect(rows.map(({ url }) => url !== '')).toEqual([true, true, false, true, false]);
+  expect(rows[2]?.error).toContain('not storable');
+});

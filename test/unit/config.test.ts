@@ -156,6 +156,16 @@ describe('ports', () => {
   });
 });
 
+test.each([
+  [{}, 'http://127.0.0.1:8080'],
+  [{ SLUICE_EDGE_PORT: '9000' }, 'http://127.0.0.1:9000'],
+  [{ SLUICE_HOST: '0.0.0.0', SLUICE_ANALYST_PASSWORD: 'x' }, 'http://127.0.0.1:8080'],
+  [{ SLUICE_HOST: '::1' }, 'http://[::1]:8080'],
+  [{ SLUICE_EDGE_URL: 'http://edge:8080/' }, 'http://edge:8080'],
+])('with %j other roles reach the edge at %s', (env, url) => {
+  expect(readConfig(env).edgeUrl).toBe(url);
+});
+
 describe('a host that is not loopback', () => {
   test.each([
     '0.0.0.0',

@@ -11,7 +11,7 @@ const ROWS_MAX = 1_000;
 const RETRY_MS = 500;
 
 /** What a caller or a clock may have made unstorable. */
-const BARE = { url: '', answer: '', statusCode: 0, durationMs: 0, nextAttemptMs: null } as const;
+const BARE = { url: '', answer: '', statusCode: 0, durationMs: 0 } as const;
 
 interface Waiting {
   readonly attempt: Attempt;
