@@ -23,6 +23,9 @@ interface Connection {
   mark: string;
   /** Bytes of the answer that are still to come; 0: at its start. */
   missing: number;
+  /** The answer that is coming is a success. */
+  good: boolean;
+  closed: boolean;
   partial: Buffer | undefined;
 }
 
@@ -76,15 +79,17 @@ export async function runLoad(
       if (connection.mark !== '') marks.push([connection.mark, performance.timeOrigin + now]);
     } else errors += 1;
     connection.dueMs = undefined;
-    if (next < dueCount()) send(connection);
-    else idle.push(connection);
+    if (!connection.closed) {
+      if (next < dueCount()) send(connection);
+      else idle.push(connection);
+    }
     if (answered + errors >= total) finish?.();
   }
 
   function receive(connection: Connection, chunk: Buffer): void {
     if (connection.missing > 0) {
       connection.missing -= chunk.length;
-      if (connection.missing <= 0) complete(connection, true);
+      if (connection.missing <= 0) complete(connection, connection.good);
       return;
     }
     const bytes =
@@ -96,7 +101,8 @@ export async function runLoad(
       return;
     }
     connection.partial = undefined;
-    if (bytes.length >= length) complete(connection, isGood(bytes));
+    connection.good = isGood(bytes);
+    if (bytes.length >= length) complete(connection, connection.good);
     else connection.missing = length - bytes.length;
   }
 
@@ -118,6 +124,8 @@ export async function runLoad(
         dueMs: undefined,
         mark: '',
         missing: 0,
+        good: false,
+        closed: false,
         partial: undefined,
       };
       socket.setNoDelay(true);
@@ -128,9 +136,12 @@ export async function runLoad(
       });
       socket.once('error', reject);
       socket.once('close', () => {
+        connection.closed = true;
         if (connection.dueMs !== undefined) complete(connection, false);
         const index = idle.indexOf(connection);
         if (index >= 0) idle.splice(index, 1);
+        // Nobody is left to send the rest.
+        if (all.every(({ closed }) => closed)) finish?.();
       });
     });
   }

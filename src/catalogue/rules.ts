@@ -65,7 +65,7 @@ function promoFaults(
     if (owner !== promo.affiliate_id)
       faults.push({
         field: `${field}.code`,
-        message: `the code belongs to affiliate ${owner}`,
+        message: `the code would belong to affiliates ${owner} and ${promo.affiliate_id}: it can be of one only, on all offers`,
         taken: true,
       });
     if (taken.has(`${code} ${promo.offer_id}`))
