@@ -138,11 +138,13 @@ export interface BatchUploads {
 export function createBatchUploads(deps: BatchUploadDeps): BatchUploads {
   const { edgeDir, batches, clock, counters, logger } = deps;
   const pace = createUploadPace(UPLOAD_BYTES_A_SECOND, () => performance.now());
-  let receiving = 0;
-  let receivedBytes = 0;
+  const receiving = new Set<UploadReceiver>();
 
-  const roomFor = (): number =>
-    deps.spoolBytesMax * SPOOL_SHARE - deps.spoolBytes() - batches.bytes - receivedBytes;
+  function roomFor(): number {
+    let room = deps.spoolBytesMax * SPOOL_SHARE - deps.spoolBytes() - batches.bytes;
+    for (const { bytes } of receiving) room -= bytes;
+    return room;
+  }
 
   /** The upload to disk, and what the batch process makes of it. The file is gone afterwards. */
   async function store(
@@ -188,7 +190,7 @@ export function createBatchUploads(deps: BatchUploadDeps): BatchUploads {
 
   async function work(request: UploadRequest, receiver: UploadReceiver): Promise<Answer> {
     checkHead(request);
-    if (receiving > UPLOADS_MAX) throw unavailable('too many batches are being received');
+    if (receiving.size > UPLOADS_MAX) throw unavailable('too many batches are being received');
     const sender = await senderOf(deps, request);
     const outcome = await store(request, sender, receiver);
     const { answer, refused } = answerOf(outcome);
@@ -225,16 +227,10 @@ export function createBatchUploads(deps: BatchUploadDeps): BatchUploads {
       const receiver = createUploadReceiver(body, {
         pace,
         bytesMax: FILE_BYTES_MAX,
-        hasRoom(bytes) {
-          receivedBytes += bytes;
-          return roomFor() > 0;
-        },
+        hasRoom: () => roomFor() > 0,
       });
-      receiving += 1;
-      void serve(request, receiver, respond).finally(() => {
-        receiving -= 1;
-        receivedBytes -= receiver.bytes;
-      });
+      receiving.add(receiver);
+      void serve(request, receiver, respond).finally(() => receiving.delete(receiver));
     },
   };
 }

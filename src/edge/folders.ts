@@ -12,16 +12,21 @@ import type { RedisKeys } from '../redis/keys.ts';
 import type { ChunkWriter } from '../spool/chunk-writer.ts';
 import type { Confirmer } from '../spool/confirmer.ts';
 import { claimFolder, foldersWithChunks, type SpoolFolder } from '../spool/folder.ts';
-import { recoverFolder, type Recovery } from '../spool/recover.ts';
+import { createFolderRecovery, type FolderRecovery, type Recovery } from '../spool/recover.ts';
 
 const ADOPT_MS = 2_000;
 /** A click of this very tick is minted but not written yet: marks stay this far behind the clock. */
 const MARK_BEHIND_MS = 1_000;
 
+interface Held {
+  readonly folder: SpoolFolder;
+  readonly chunkFiles: FolderRecovery;
+}
+
 export interface Folders {
   /** Publishes, for each folder, up to when every click minted there is in ClickHouse. */
   publishMarks(): Promise<void>;
-  /** Recovers the own folder, then looks for folders of dead edges every two seconds. */
+  /** Recovers the own folder, then every two seconds looks for folders of dead edges and for what could not be recovered. */
   start(): Promise<void>;
   close(): Promise<void>;
 }
@@ -39,11 +44,9 @@ export function createFolders(deps: {
   readonly batches: Pick<BatchProcess, 'adopt' | 'release'>;
 }): Folders {
   const { own, redis, keys, clock, logger } = deps;
-  const folders = new Map<number, SpoolFolder>([[own.edgeNumber, own]]);
+  const folders = new Map<number, Held>();
   /** Folders whose every chunk is known. Before that a mark could pass a click that was not found yet. */
   const recovered = new Set<number>();
-  /** Names of files in the other folders that could not be read yet. */
-  const unread = new Map<number, readonly string[]>();
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
 
@@ -58,42 +61,27 @@ export function createFolders(deps: {
     }
   }
 
-  /** `names`: of files that an earlier try could not read. */
-  async function recover(folder: SpoolFolder, names?: readonly string[]): Promise<void> {
-    const chunks = recoverFolder(folder.dir, deps.recovery, names);
-    let next = chunks.next();
-    for (; next.done !== true; next = chunks.next()) {
-      const { file, header, records, bytes } = next.value;
-      deps.confirmer().add(file, header, records.length, bytes);
+  async function recoverChunks({ folder, chunkFiles }: Held): Promise<void> {
+    for (const chunk of chunkFiles.chunks()) {
+      deps.confirmer().add(chunk.file, chunk.header, chunk.records.length, chunk.bytes);
       // An edge that adopts a large folder goes on answering.
       await new Promise((resolve) => setImmediate(resolve));
     }
-    if (next.value.length > 0) {
-      unread.set(folder.edgeNumber, next.value);
-      return;
-    }
-    unread.delete(folder.edgeNumber);
-    recovered.add(folder.edgeNumber);
+    if (chunkFiles.isWhole) recovered.add(folder.edgeNumber);
   }
 
   async function takeOver(folder: SpoolFolder): Promise<void> {
-    await recover(folder);
+    const held = { folder, chunkFiles: createFolderRecovery(folder.dir, deps.recovery) };
+    folders.set(folder.edgeNumber, held);
+    await recoverChunks(held);
     removeParts(folder.dir);
     if (hasBatches(folder.dir)) deps.batches.adopt(folder.dir);
   }
 
-  async function recoverUnread(): Promise<void> {
-    for (const [edgeNumber, names] of unread) {
-      const folder = folders.get(edgeNumber);
-      if (folder !== undefined) await recover(folder, names);
-    }
-  }
-
   async function releaseEmptied(): Promise<void> {
-    for (const [edgeNumber, folder] of folders) {
-      if (folder === own || unread.has(edgeNumber)) continue;
-      if (deps.confirmer().hasChunksOf(edgeNumber)) continue;
-      if (hasBatches(folder.dir)) continue;
+    for (const [edgeNumber, { folder }] of folders) {
+      if (folder === own || deps.confirmer().hasChunksOf(edgeNumber)) continue;
+      if (!recovered.has(edgeNumber) || hasBatches(folder.dir)) continue;
       await publishMarks().catch(() => undefined);
       folders.delete(edgeNumber);
       deps.batches.release(folder.dir);
@@ -103,7 +91,8 @@ export function createFolders(deps: {
   }
 
   async function adopt(): Promise<void> {
-    await recoverUnread();
+    for (const held of folders.values())
+      if (!recovered.has(held.folder.edgeNumber)) await recoverChunks(held);
     await releaseEmptied();
     if (!existsSync(deps.spoolDir)) return;
     const left = [...foldersWithChunks(deps.spoolDir), ...foldersWithBatches(deps.spoolDir)];
@@ -112,7 +101,6 @@ export function createFolders(deps: {
       const folder = await claimFolder(deps.spoolDir, edgeNumber);
       if (folder === undefined) continue;
       logger.info({ edgeNumber }, 'adopted the spool folder of an edge that is gone');
-      folders.set(edgeNumber, folder);
       await takeOver(folder);
     }
   }
@@ -134,7 +122,7 @@ export function createFolders(deps: {
     async close() {
       clearInterval(timer);
       await running;
-      await Promise.all([...folders.values()].map((folder) => folder.release()));
+      await Promise.all([...folders.values()].map(({ folder }) => folder.release()));
     },
   };
 }

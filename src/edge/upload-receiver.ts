@@ -53,8 +53,8 @@ export function createUploadPace(bytesASecond: number, clock: () => number): Upl
 export interface ReceiverLimits {
   readonly pace: UploadPace;
   readonly bytesMax: number;
-  /** False when so many more bytes can't be taken now. */
-  readonly hasRoom: (bytes: number) => boolean;
+  /** False when what was received, `bytes` of this upload with it, is more than can be taken now. */
+  readonly hasRoom: () => boolean;
 }
 
 /** Why a sender is stopped: the upload may not be wanted, the disk is behind, the pace asks for it. */
@@ -115,7 +115,7 @@ export function createUploadReceiver(body: UploadBody, limits: ReceiverLimits): 
       ended = isLast;
       watchSilence();
       if (total > limits.bytesMax) fail('too-large');
-      else if (!limits.hasRoom(bytes.length)) fail('no-room');
+      else if (!limits.hasRoom()) fail('no-room');
       else {
         queue.push(bytes);
         buffered += bytes.length;

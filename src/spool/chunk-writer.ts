@@ -173,7 +173,7 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
   function close(chunk: OpenChunk): void {
     open.delete(chunk.header.kind);
     closeSync(chunk.fd);
-    // A full spool takes the header and not the hits: it must not fill itself with such files.
+    // There was room for its header alone: nobody would take the file over, and a full spool would fill with them.
     if (chunk.hitCount === 0) {
       rmSync(chunk.file, { force: true });
       return;

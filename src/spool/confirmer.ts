@@ -14,7 +14,7 @@ import type { ChunkContent } from '../queue/chunk-content.ts';
 import type { ChunkJob } from '../queue/chunk-job.ts';
 import type { ChunkProducer } from '../queue/chunk-producer.ts';
 import { encodeFrames } from './chunk-file.ts';
-import { readChunk, type Recovery, type SpooledChunk } from './recover.ts';
+import { readChunk, type Recovery } from './recover.ts';
 
 const ROUND_MS = 200;
 /** A job may wait in a backlog for long; asking whether it is still live costs a call a chunk, so rarely. */
@@ -36,8 +36,10 @@ interface Outstanding {
   readonly bytes: number;
   queued: boolean;
   checkedAtMs: number;
-  /** Its file's fault is in the log. */
-  complained: boolean;
+  /** ClickHouse has all of it; its file could not be removed yet. */
+  stored: boolean;
+  /** Its file could not be read or removed at the last try: said once, and tried again later. */
+  stuck: boolean;
 }
 
 export interface Confirmer {
@@ -109,45 +111,26 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     return chunk.queued;
   }
 
+  /** What the work with its file gave. One chunk's trouble with it must not hold up the others. */
+  function tryFile<T>(chunk: Outstanding, work: () => T): T | 'stuck' {
+    try {
+      const result = work();
+      chunk.stuck = false;
+      return result;
+    } catch (error) {
+      if (!chunk.stuck)
+        deps.logger.error(
+          { file: chunk.file, error: messageOf(error) },
+          'a chunk file could not be read or removed; it stays, and is tried again',
+        );
+      chunk.stuck = true;
+      return 'stuck';
+    }
+  }
+
   function forget(chunk: Outstanding): void {
     chunks.delete(chunk.header.chunkId);
     bytes -= chunk.bytes;
-  }
-
-  /** So that chunks which wait long don't hide the others from the bounded look-up. */
-  function toTheEnd(chunk: Outstanding): void {
-    chunks.delete(chunk.header.chunkId);
-    chunks.set(chunk.header.chunkId, chunk);
-  }
-
-  /** One file that the disk won't give must not hold up the others: it is tried again in its turn. */
-  function noteFile(chunk: Outstanding, error: unknown): void {
-    if (!chunk.complained)
-      deps.logger.error(
-        { file: chunk.file, error: messageOf(error) },
-        'a chunk file can be neither read nor removed; it stays, and is tried again',
-      );
-    chunk.complained = true;
-  }
-
-  function removed(chunk: Outstanding): boolean {
-    try {
-      rmSync(chunk.file, { force: true });
-      return true;
-    } catch (error) {
-      noteFile(chunk, error);
-      return false;
-    }
-  }
-
-  function readOrKeep(chunk: Outstanding): SpooledChunk | 'unreadable' | undefined {
-    try {
-      return readChunk(chunk.file, deps.recovery);
-    } catch (error) {
-      noteFile(chunk, error);
-      toTheEnd(chunk);
-      return 'unreadable';
-    }
   }
 
   async function confirmKind(kind: ChunkKind): Promise<void> {
@@ -170,46 +153,58 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     clickhouseReachable = true;
     const stored = new Map(rows.map((row) => [row.chunk_id, row.stored]));
     for (const chunk of asked) {
-      if ((stored.get(chunk.header.chunkId) ?? 0) >= chunk.hitCount) {
-        deps.reach?.('confirmed');
-        if (removed(chunk)) forget(chunk);
-        else toTheEnd(chunk);
-      } else {
-        toTheEnd(chunk);
+      chunk.stored = (stored.get(chunk.header.chunkId) ?? 0) >= chunk.hitCount;
+      if (chunk.stored) deps.reach?.('confirmed');
+      const isGone =
+        chunk.stored && tryFile(chunk, () => rmSync(chunk.file, { force: true })) !== 'stuck';
+      if (isGone) forget(chunk);
+      else {
+        // To the end of the line, so that chunks which wait long don't hide the others from the bounded look-up.
+        chunks.delete(chunk.header.chunkId);
+        chunks.set(chunk.header.chunkId, chunk);
       }
     }
+  }
+
+  function dueOf(kind: ChunkKind, now: number): Outstanding[] {
+    return [...chunks.values()]
+      .filter(({ header, stored, queued, stuck, checkedAtMs }) => {
+        if (header.kind !== kind || stored) return false;
+        return (!queued && !stuck) || now - checkedAtMs > REQUEUE_AFTER_MS;
+      })
+      .slice(0, REQUEUES_A_ROUND);
+  }
+
+  /** The content of a chunk's file, of one with damage only what is intact. Undefined: there is nothing to queue now. */
+  function readContent(chunk: Outstanding): Buffer | undefined {
+    if (!existsSync(chunk.file)) {
+      deps.logger.error(
+        { file: chunk.file },
+        'someone removed a chunk file before its hits were confirmed',
+      );
+      forget(chunk);
+      return undefined;
+    }
+    // Files of batches have the same names in every folder.
+    const name = `${chunk.header.chunkId}.ready`;
+    const read = tryFile(chunk, () => readChunk(chunk.file, deps.recovery, name));
+    if (read === 'stuck') return undefined;
+    if (read === undefined) {
+      forget(chunk);
+      return undefined;
+    }
+    chunk.hitCount = read.records.length;
+    return encodeFrames([JSON.stringify(chunk.header), ...read.records]);
   }
 
   /** Whether Redis took all that was due. */
   async function requeueKind(kind: ChunkKind): Promise<boolean> {
     const now = deps.clock();
-    const due = [...chunks.values()]
-      .filter(
-        (chunk) =>
-          chunk.header.kind === kind &&
-          (!chunk.queued || now - chunk.checkedAtMs > REQUEUE_AFTER_MS),
-      )
-      .slice(0, REQUEUES_A_ROUND);
-    for (const chunk of due) {
+    for (const chunk of dueOf(kind, now)) {
       chunk.checkedAtMs = now;
       if (chunk.queued && (await deps.producer.isLive(kind, chunk.header.chunkId))) continue;
-      if (!existsSync(chunk.file)) {
-        deps.logger.error(
-          { file: chunk.file },
-          'someone removed a chunk file before its hits were confirmed',
-        );
-        forget(chunk);
-        continue;
-      }
-      const read = readOrKeep(chunk);
-      if (read === 'unreadable') continue;
-      if (read === undefined) {
-        forget(chunk);
-        continue;
-      }
-      chunk.hitCount = read.records.length;
-      // Of a file with damage only what is intact.
-      const content = encodeFrames([JSON.stringify(chunk.header), ...read.records]);
+      const content = readContent(chunk);
+      if (content === undefined) continue;
       // Reading files holds up answers: while Redis takes nothing, one a round is enough to know when it does again.
       if (!(await enqueue(chunk, (job) => deps.producer.requeue(job, content)))) return false;
     }
@@ -257,7 +252,8 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
         bytes: size,
         queued: false,
         checkedAtMs: 0,
-        complained: false,
+        stored: false,
+        stuck: false,
       };
       chunks.set(header.chunkId, chunk);
       bytes += size;
@@ -285,8 +281,8 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     },
     oldestClickChunkMs(edgeNumber) {
       let oldest: number | undefined;
-      for (const { header } of chunks.values()) {
-        if (header.kind === 'clicks' && header.edgeNumber === edgeNumber)
+      for (const { header, stored } of chunks.values()) {
+        if (header.kind === 'clicks' && header.edgeNumber === edgeNumber && !stored)
           oldest = Math.min(oldest ?? Infinity, header.openedAtMs);
       }
       return oldest;

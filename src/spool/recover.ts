@@ -52,7 +52,15 @@ function keep(recovery: Recovery, name: string, bytes: Buffer): boolean {
   const file = join(recovery.quarantineDir, name);
   // Chunk names are unique: the same stretch was kept when the chunk was read before.
   if (existsSync(file)) return false;
-  writeFileSync(file, bytes);
+  // Under its name only when it is whole, or half of it would pass for kept at the next try.
+  const part = `${file}.part`;
+  try {
+    writeFileSync(part, bytes);
+    renameSync(part, file);
+  } catch (error) {
+    rmSync(part, { force: true });
+    throw error;
+  }
   return true;
 }
 
@@ -65,29 +73,41 @@ function quarantine(recovery: Recovery, name: string, bytes: Buffer): void {
   );
 }
 
-function cutTornTail(file: string, bytes: Buffer, tornBytes: number, recovery: Recovery): void {
+function cutTornTail(
+  file: string,
+  name: string,
+  bytes: Buffer,
+  tornBytes: number,
+  recovery: Recovery,
+): void {
   if (tornBytes === 0) return;
   // Usually a write that was interrupted and never answered; kept all the same, because damage can look like one.
-  keep(recovery, `${basename(file)}.torn`, bytes.subarray(bytes.length - tornBytes));
+  keep(recovery, `${name}.torn`, bytes.subarray(bytes.length - tornBytes));
   recovery.counts.tornTails += 1;
   recovery.logger.warn(
-    { file: basename(file), tornBytes },
+    { file: name, tornBytes },
     'cut the torn tail of a chunk; its bytes are in quarantine',
   );
   truncateSync(file, bytes.length - tornBytes);
 }
 
-/** Reads one chunk file; undefined when nothing in it can be used (what it held is then in quarantine). */
-export function readChunk(file: string, recovery: Recovery): SpooledChunk | undefined {
+/**
+ * Reads one chunk file; undefined when nothing in it can be used (what it held is then in quarantine, under `name`, which
+ * no other chunk may have).
+ */
+export function readChunk(
+  file: string,
+  recovery: Recovery,
+  name = basename(file),
+): SpooledChunk | undefined {
   const bytes = readFileSync(file);
   const decoded = decodeChunkFile(bytes);
-  const name = basename(file);
   if (decoded.header === undefined) {
     if (bytes.length > 0) quarantine(recovery, name, bytes);
     rmSync(file);
     return undefined;
   }
-  cutTornTail(file, bytes, decoded.tornBytes, recovery);
+  cutTornTail(file, name, bytes, decoded.tornBytes, recovery);
   const records: string[] = [];
   const strange: Buffer[] = [];
   for (const line of decoded.records)
@@ -102,33 +122,51 @@ export function readChunk(file: string, recovery: Recovery): SpooledChunk | unde
   return { file, header: decoded.header, records, bytes: bytes.length - decoded.tornBytes };
 }
 
-/**
- * Every chunk of a folder whose owner is gone, oldest first, one at a time: a folder may hold more than the memory.
- * Open files are closed on the way. Ends with the names of files that can't be read or kept now: they stay, to be given
- * as `names` at the next try.
- */
-export function* recoverFolder(
-  dir: string,
-  recovery: Recovery,
-  names?: readonly string[],
-): Generator<SpooledChunk, readonly string[]> {
-  const left: string[] = [];
-  for (const name of names ?? readdirSync(dir).toSorted()) {
-    if (!name.endsWith('.open') && !name.endsWith('.ready')) continue;
-    const ready = name.replace(/\.open$/, '.ready');
-    let chunk: SpooledChunk | undefined;
-    try {
-      if (name !== ready && existsSync(join(dir, name)))
-        renameSync(join(dir, name), join(dir, ready));
-      chunk = readChunk(join(dir, ready), recovery);
-    } catch (error) {
-      left.push(name);
-      recovery.logger[names === undefined ? 'error' : 'debug'](
-        { file: name, error: messageOf(error) },
-        'a chunk file was not recovered; it stays, and is tried again',
-      );
-    }
-    if (chunk !== undefined) yield chunk;
+export interface FolderRecovery {
+  /**
+   * The chunks that were not given before, oldest first, one at a time: a folder may hold more than the memory. Open
+   * files are closed on the way. A file that can't be read or kept now stays and is left for the next call, which looks
+   * at such files alone: the folder may have got new ones of its owner since.
+   */
+  chunks(): Generator<SpooledChunk>;
+  /** The last call left no file. */
+  readonly isWhole: boolean;
+}
+
+/** Recovers a folder whose owner is gone, or is starting. */
+export function createFolderRecovery(dir: string, recovery: Recovery): FolderRecovery {
+  let left: ReadonlySet<string> | undefined;
+
+  function recoverFile(name: string): SpooledChunk | undefined {
+    const file = join(dir, name.replace(/\.open$/, '.ready'));
+    if (name.endsWith('.open')) renameSync(join(dir, name), file);
+    return readChunk(file, recovery);
   }
-  return left;
+
+  return {
+    *chunks() {
+      const before = left;
+      const leftNow = new Set<string>();
+      for (const name of readdirSync(dir).toSorted()) {
+        const [, chunkId] = /^(.*)\.(?:open|ready)$/.exec(name) ?? [];
+        if (chunkId === undefined || before?.has(chunkId) === false) continue;
+        let chunk: SpooledChunk | undefined;
+        try {
+          chunk = recoverFile(name);
+        } catch (error) {
+          leftNow.add(chunkId);
+          if (before === undefined)
+            recovery.logger.error(
+              { file: name, error: messageOf(error) },
+              'a chunk file was not recovered; it stays, and is tried again',
+            );
+        }
+        if (chunk !== undefined) yield chunk;
+      }
+      left = leftNow;
+    },
+    get isWhole() {
+      return left?.size === 0;
+    },
+  };
 }

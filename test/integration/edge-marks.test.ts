@@ -2,7 +2,15 @@
  * The marks that edges publish: "every click minted here up to then is in ClickHouse". A worker that reads one too high
  * gives 108 for good to a conversion whose click is still in the spool (invariant 3).
  */
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -26,6 +34,8 @@ let server: TestRedis;
 let spoolDir = '';
 let keys: RedisKeys;
 let tests = 0;
+/** What recovery had to say. */
+let logged: string[] = [];
 beforeAll(async () => {
   server = await startRedis();
 });
@@ -33,13 +43,14 @@ afterAll(async () => {
   await server.close();
 });
 beforeEach(() => {
+  logged = [];
   spoolDir = mkdtempSync(join(tmpdir(), 'sluice-marks-'));
   keys = createRedisKeys(`marks-${process.pid}-${++tests}`);
 });
 afterEach(() => rmSync(spoolDir, { recursive: true, force: true }));
 
 /** Leaves chunks in a folder, as an edge does that was killed. */
-async function leaveChunks(edgeNumber: number): Promise<void> {
+async function leaveChunks(edgeNumber: number, olderChunks = OLDER_CHUNKS): Promise<void> {
   const folder = await claimFolder(spoolDir, edgeNumber);
   if (folder === undefined) throw new Error(`folder ${edgeNumber} is taken`);
   const writer = createChunkWriter({
@@ -53,7 +64,7 @@ async function leaveChunks(edgeNumber: number): Promise<void> {
     onSyncFailure: () => undefined,
   });
   const record = encodeHit(conversionHit('0190a5b0-0000-7000-8000-000000000001', NOW));
-  for (let older = 1; older <= OLDER_CHUNKS; older++) {
+  for (let older = 1; older <= olderChunks; older++) {
     writer.append('conversions', [record], {
       receivedAtMs: CLICKS_AT - older,
       catalogueVersion: 1,
@@ -75,9 +86,11 @@ async function foldersWith(onAdd: (folders: Folders) => void): Promise<Folders> 
   const own = await claimFolder(spoolDir, 0);
   if (own === undefined) throw new Error('folder 0 is taken');
   const clicks = new Map<number, number>();
+  const taken = new Set<number>();
   const confirmer: Confirmer = {
     add(_file, header) {
       const { edgeNumber, kind, openedAtMs } = header;
+      taken.add(edgeNumber);
       if (kind === 'clicks') clicks.set(edgeNumber, openedAtMs);
       onAdd(folders);
     },
@@ -86,7 +99,7 @@ async function foldersWith(onAdd: (folders: Folders) => void): Promise<Folders> 
     clickhouseReachable: true,
     oldestOpenedAtMs: () => undefined,
     oldestClickChunkMs: (edgeNumber) => clicks.get(edgeNumber),
-    hasChunksOf: () => true,
+    hasChunksOf: (edgeNumber) => taken.has(edgeNumber),
     round: () => Promise.resolve(),
     close: () => undefined,
   };
@@ -97,7 +110,7 @@ async function foldersWith(onAdd: (folders: Folders) => void): Promise<Folders> 
     keys,
     recovery: {
       quarantineDir: join(spoolDir, 'quarantine'),
-      logger: pino({ level: 'silent' }),
+      logger: pino({ level: 'error' }, { write: (line) => void logged.push(line) }),
       counts: { tornTails: 0, quarantined: 0 },
     },
     clock: Date.now,
@@ -148,28 +161,43 @@ test.each([
   },
 );
 
-test('a mark says nothing of a folder with a chunk that could not be read yet', async () => {
-  await leaveChunks(5);
-  const dir = join(spoolDir, '5');
-  const name = readdirSync(dir).find((file) => file.endsWith('c.ready')) ?? '';
-  renameSync(join(dir, name), join(spoolDir, 'hidden'));
-  mkdirSync(join(dir, name));
-  let added = 0;
-  const folders = await foldersWith(() => (added += 1));
-  try {
-    await folders.start();
-    await waitFor(() => added === OLDER_CHUNKS, { timeoutMs: 10_000, what: 'the other chunks' });
-    await folders.publishMarks();
-    expect(await markOf(5)).toBe(0);
-    rmSync(join(dir, name), { recursive: true });
-    renameSync(join(spoolDir, 'hidden'), join(dir, name));
-    await waitFor(() => added > OLDER_CHUNKS, { timeoutMs: 10_000, what: 'the last chunk' });
-    await folders.publishMarks();
-    expect(await markOf(5)).toBe(CLICKS_AT - 1);
-  } finally {
-    await folders.close();
-  }
-});
+test.each([
+  ['its own folder', 0],
+  ['the folder of a dead edge', 5],
+])(
+  'while an edge can not read a chunk of %s it publishes no mark, and looks at it again',
+  async (_, edgeNumber) => {
+    await leaveChunks(edgeNumber, 0);
+    const dir = join(spoolDir, String(edgeNumber));
+    const chunk = join(dir, readdirSync(dir)[0] ?? '');
+    // A directory in its place can't be read, also by root.
+    renameSync(chunk, join(spoolDir, 'aside'));
+    mkdirSync(chunk);
+    const folders = await foldersWith(() => undefined);
+    const mark = async (): Promise<number> => {
+      await folders.publishMarks();
+      return markOf(edgeNumber);
+    };
+    try {
+      await folders.start();
+      await waitFor(() => logged.length > 0, { timeoutMs: 10_000, what: 'the chunk to be left' });
+      expect(await mark()).toBe(0);
+      // Of the folder's owner, who goes on meanwhile.
+      const live = join(dir, `${edgeNumber}-${NOW}-1-c.open`);
+      writeFileSync(live, '');
+      rmSync(chunk, { recursive: true });
+      renameSync(join(spoolDir, 'aside'), chunk);
+      await waitFor(async () => (await mark()) === CLICKS_AT - 1, {
+        timeoutMs: 10_000,
+        what: 'the mark before the click',
+      });
+      expect(logged).toHaveLength(1);
+      expect(existsSync(live)).toBe(true);
+    } finally {
+      await folders.close();
+    }
+  },
+);
 
 test('without chunks a mark stays behind the clock by more than a tick', async () => {
   const folders = await foldersWith(() => undefined);

@@ -1,5 +1,5 @@
 /** Invariants 1, 2 and 9 at the level of chunk files: cut everywhere, flipped everywhere, a disk that is full. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -9,7 +9,7 @@ import { decodeHit, encodeHit } from '../../src/queue/chunk-job.ts';
 import { decodeChunkFile } from '../../src/spool/chunk-file.ts';
 import { createChunkWriter, type ClosedChunk } from '../../src/spool/chunk-writer.ts';
 import { claimFolder } from '../../src/spool/folder.ts';
-import { recoverFolder, type Recovery } from '../../src/spool/recover.ts';
+import { createFolderRecovery, type Recovery } from '../../src/spool/recover.ts';
 
 let dir = '';
 beforeEach(() => {
@@ -48,12 +48,17 @@ function recovery(): Recovery {
 
 const from = (receivedAtMs: number) => ({ receivedAtMs, catalogueVersion: 1 });
 
-function writer(bytesFree = (): number => 1e9, closed: ClosedChunk[] = [], sent: Buffer[] = []) {
+function writer(
+  bytesFree = (): number => 1e9,
+  closed: ClosedChunk[] = [],
+  sent: Buffer[] = [],
+  clock = (): number => 5_000,
+) {
   return createChunkWriter({
     dir,
     edgeNumber: 0,
     sync: 'disk',
-    clock: () => 5_000,
+    clock,
     bytesFree,
     outstanding: () => 0,
     openContent: () => ({
@@ -90,28 +95,6 @@ test('a chunk is as old as its oldest hit, not as its file', () => {
   expect(closed[0]?.header.openedAtMs).toBe(4_990);
 });
 
-test('a spool that has room for a header and none for hits is left as it was', () => {
-  for (let times = 0; times < 3; times++) {
-    const spool = writer(() => 200);
-    expect(() => spool.append('clicks', RECORDS, from(4_990))).toThrow(/SLUICE_SPOOL_BYTES_MAX/);
-    spool.closeDue(true);
-  }
-  expect(readdirSync(dir)).toEqual([]);
-});
-
-test('what can not be read is named, stays, and is recovered at a later try', () => {
-  const bytes = wholeChunk();
-  const name = '0-5000-1-t.ready';
-  mkdirSync(join(dir, name));
-  const first = recoverFolder(dir, recovery()).next();
-  expect(first).toEqual({ done: true, value: [name] });
-  rmSync(join(dir, name), { recursive: true });
-  writeFileSync(join(dir, name), bytes);
-  const second = recoverFolder(dir, recovery(), [name]);
-  expect(second.next().value).toMatchObject({ records: RECORDS });
-  expect(second.next()).toEqual({ done: true, value: [] });
-});
-
 test('a file cut at any offset gives every whole record and loses no byte', () => {
   const bytes = wholeChunk();
   const ends = RECORDS.map(
@@ -121,7 +104,7 @@ test('a file cut at any offset gives every whole record and loses no byte', () =
   );
   for (let cut = 1; cut <= bytes.length; cut++) {
     writeFileSync(join(dir, '0-5000-1-t.open'), bytes.subarray(0, cut));
-    const chunks = [...recoverFolder(dir, recovery())];
+    const chunks = [...createFolderRecovery(dir, recovery()).chunks()];
     const records = chunks.flatMap((chunk) => chunk.records);
     expect(records, `cut at ${cut}`).toEqual(
       RECORDS.filter((_, index) => (ends[index] ?? 0) <= cut),
@@ -146,7 +129,7 @@ test('a flipped bit anywhere costs at most one record, and what it hit is in qua
     const flipped = Buffer.from(bytes);
     flipped[at] = (flipped[at] ?? 0) ^ 0x10;
     writeFileSync(join(dir, '0-5000-1-t.ready'), flipped);
-    const chunks = [...recoverFolder(dir, recovery())];
+    const chunks = [...createFolderRecovery(dir, recovery()).chunks()];
     const records = chunks.flatMap((chunk) => chunk.records);
     expect(records.every((line) => RECORDS.includes(line))).toBe(true);
     // A damaged header takes the whole chunk to quarantine: nothing in it can be attributed.
@@ -176,10 +159,24 @@ test('a spool over its limit refuses, keeps what it has, and takes hits again wh
   spool.closeDue(true);
   expect(closed[0]?.hitCount).toBe(2);
   expect(decodeChunkFile(Buffer.concat(sent)).records).toEqual([RECORDS[0], RECORDS[2]]);
-  expect([...recoverFolder(dir, recovery())].flatMap((chunk) => chunk.records)).toEqual([
-    RECORDS[0],
-    RECORDS[2],
-  ]);
+  expect(
+    [...createFolderRecovery(dir, recovery()).chunks()].flatMap((chunk) => chunk.records),
+  ).toEqual([RECORDS[0], RECORDS[2]]);
+});
+
+test('a chunk that there was room for, but not for its hits, leaves no file', () => {
+  const closed: ClosedChunk[] = [];
+  const header = wholeChunk().indexOf(RECORDS[0] ?? '') - 12;
+  const spool = writer(() => header + 20, closed);
+  for (let tick = 0; tick < 3; tick++) {
+    expect(() => spool.append('conversions', RECORDS, from(4_990))).toThrow(
+      /SLUICE_SPOOL_BYTES_MAX/,
+    );
+    expect(readdirSync(dir)).toHaveLength(1);
+    spool.closeDue(true);
+    expect(readdirSync(dir)).toEqual([]);
+  }
+  expect(closed).toEqual([]);
 });
 
 test('a folder has one owner until it is released', async () => {
@@ -215,6 +212,31 @@ test('a chunk closes early at ordinary load, and grows while much is on its way'
   outstanding = 3;
   spool.closeDue();
   expect(closed).toHaveLength(1);
+});
+
+test.each([
+  ['clicks', 149, 60],
+  ['clicks', 150, 250],
+  ['clicks', 1_599, 250],
+  ['clicks', 1_600, 500],
+  ['conversions', 149, 60],
+  ['conversions', 150, 500],
+  ['conversions', 1_600, 500],
+] as const)('a chunk of %s with %i hits waits %i ms for more', (kind, hits, ageMs) => {
+  let now = 5_000;
+  const closed: ClosedChunk[] = [];
+  const spool = writer(undefined, closed, [], () => now);
+  spool.append(
+    kind,
+    Array.from({ length: hits }, () => RECORDS[0] ?? ''),
+    from(5_000),
+  );
+  now += ageMs - 1;
+  spool.closeDue();
+  expect(closed).toEqual([]);
+  now += 1;
+  spool.closeDue();
+  expect(closed.map(({ header, hitCount }) => [header.kind, hitCount])).toEqual([[kind, hits]]);
 });
 
 test('a failed sync stores nothing and tells the process to end', () => {
