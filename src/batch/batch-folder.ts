@@ -18,8 +18,10 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { messageOf } from '../domain/app-error.ts';
 import type { BatchKind, ChunkHeader } from '../domain/hit.ts';
+import { quarantineFolder, type Recovery } from '../spool/recover.ts';
 import type { FileFormat } from './file-reader.ts';
 
 export type SpoolSync = 'os' | 'disk';
@@ -150,10 +152,21 @@ export function moveFolder(
   syncFolder(batchesDir(edgeDir), sync);
 }
 
-export function readBatch(folder: string): Batch {
-  // Written by this module alone; those from before there were kinds are postbacks.
-  const batch = JSON.parse(readFileSync(join(folder, DESCRIPTION), 'utf8')) as Batch;
-  return { ...BEFORE_KINDS, ...batch };
+function parseDescription(text: string): Partial<Batch> | null {
+  try {
+    // Written by this module alone: what is JSON and names its batch is whole.
+    return JSON.parse(text) as Partial<Batch> | null;
+  } catch {
+    return null;
+  }
+}
+
+/** Undefined: the description is damaged. Throws when it can't be read now. */
+export function readBatch(folder: string): Batch | undefined {
+  const described = parseDescription(readFileSync(join(folder, DESCRIPTION), 'utf8'));
+  if (described?.batchId !== basename(folder, '.prepared')) return undefined;
+  // Those from before there were kinds are postbacks.
+  return { ...BEFORE_KINDS, ...(described as Batch) };
 }
 
 export interface FoundFolder {
@@ -162,29 +175,36 @@ export interface FoundFolder {
   readonly prepared: boolean;
 }
 
+function recoverBatch(folder: string, recovery: Recovery): FoundFolder | undefined {
+  if (folder.endsWith('.part')) return undefined;
+  if (/\.(new|trash)$/.test(folder)) dropUnfinished(folder);
+  // A folder without its description is one that was being removed.
+  else if (!existsSync(join(folder, DESCRIPTION))) removeFolder(folder);
+  else {
+    const batch = readBatch(folder);
+    if (batch !== undefined) return { folder, batch, prepared: folder.endsWith('.prepared') };
+    quarantineFolder(recovery, `batch-${basename(folder)}`, folder);
+  }
+  return undefined;
+}
+
 /**
- * What an earlier process left in an edge's folder: whole batches; what it was still making goes. `setAside` gets the
- * folder of a batch whose description can't be read.
+ * What an earlier process left in an edge's folder: whole batches; what it was still making goes, what is damaged goes to
+ * quarantine. A folder that can't be read now stays for the next process.
  */
-export function recoverBatches(
-  edgeDir: string,
-  setAside: (folder: string, error: unknown) => void,
-): FoundFolder[] {
+export function recoverBatches(edgeDir: string, recovery: Recovery): FoundFolder[] {
   const dir = batchesDir(edgeDir);
   if (!existsSync(dir)) return [];
   const found: FoundFolder[] = [];
   for (const name of readdirSync(dir).toSorted()) {
-    const folder = join(dir, name);
-    if (name.endsWith('.part')) continue;
-    if (/\.(new|trash)$/.test(name)) dropUnfinished(folder);
-    // A folder without its description is one that was being removed.
-    else if (!existsSync(join(folder, DESCRIPTION))) removeFolder(folder);
-    else {
-      try {
-        found.push({ folder, batch: readBatch(folder), prepared: name.endsWith('.prepared') });
-      } catch (error) {
-        setAside(folder, error);
-      }
+    try {
+      const batch = recoverBatch(join(dir, name), recovery);
+      if (batch !== undefined) found.push(batch);
+    } catch (error) {
+      recovery.logger.error(
+        { folder: name, error: messageOf(error) },
+        'a batch was not recovered; its folder stays',
+      );
     }
   }
   return found;

@@ -30,6 +30,8 @@ export interface BatchProcess {
   readonly unfinished: number;
   /** Bytes of batches that are not confirmed. */
   readonly bytes: number;
+  /** Damaged batches, and stretches of their chunks, that went to quarantine since the edge started. */
+  readonly quarantined: number;
   readonly pid: number | undefined;
   close(): Promise<void>;
 }
@@ -58,6 +60,9 @@ export function createBatchProcess(settings: BatchSettings, logger: Logger): Bat
   let restart: NodeJS.Timeout | undefined;
   let unfinished = 0;
   let bytes = 0;
+  let quarantined = 0;
+  /** By processes that have ended. */
+  let quarantinedBefore = 0;
 
   function tell(message: ToBatchProcess): void {
     child?.send(message, (error) => {
@@ -67,7 +72,7 @@ export function createBatchProcess(settings: BatchSettings, logger: Logger): Bat
 
   function onMessage(message: FromBatchProcess): void {
     if (message.type === 'progress') {
-      ({ unfinished, bytes } = message);
+      ({ unfinished, bytes, quarantined } = message);
       return;
     }
     const question = asked.get(message.number);
@@ -78,6 +83,8 @@ export function createBatchProcess(settings: BatchSettings, logger: Logger): Bat
 
   function onExit(code: number | null, signal: string | null): void {
     child = undefined;
+    quarantinedBefore += quarantined;
+    quarantined = 0;
     const questions = [...asked.values()];
     asked.clear();
     for (const { reject } of questions) reject(new Error('the batch process ended'));
@@ -150,6 +157,9 @@ export function createBatchProcess(settings: BatchSettings, logger: Logger): Bat
     },
     get bytes() {
       return bytes;
+    },
+    get quarantined() {
+      return quarantinedBefore + quarantined;
     },
     get pid() {
       return child?.pid;

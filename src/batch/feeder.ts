@@ -29,6 +29,8 @@ interface Feeding {
   /** File names of chunks that are not queued yet, last first. */
   readonly waiting: string[];
   bytesWaiting: number;
+  /** Its folder gave trouble at the last try: said once, and tried again in each round. */
+  stuck: boolean;
 }
 
 export interface Feeder {
@@ -71,41 +73,63 @@ export function createFeeder(deps: FeederDeps): Feeder {
     confirmer.add(join(feeding.folder, name), header, hits, bytes);
   }
 
-  /** The version goes into the file's name before the chunk is queued: every delivery is then judged alike. */
+  /** Whether the folder let us do it. One batch's trouble with its folder must not hold up the others. */
+  function tryFolder(feeding: Feeding, work: () => void): boolean {
+    try {
+      work();
+      feeding.stuck = false;
+    } catch (error) {
+      if (!feeding.stuck)
+        deps.logger.error(
+          { folder: feeding.folder, error: messageOf(error) },
+          'a batch waits for its folder, which is tried again',
+        );
+      feeding.stuck = true;
+    }
+    return !feeding.stuck;
+  }
+
+  /**
+   * The version goes into the file's name before the chunk is queued: every delivery is then judged alike. Until it is,
+   * the chunk waits under the name that its file has.
+   */
   function feed(feeding: Feeding, versionNow: number): void {
-    const version = Math.max(feeding.batch.catalogueVersion, versionNow);
-    const name = feeding.waiting.at(-1);
+    const { batch, folder, waiting } = feeding;
+    let name = waiting.at(-1);
     if (name === undefined) return;
     const number = name.slice(0, 6);
-    const fed = `${number}.v${version}.ready`;
-    renameSync(join(feeding.folder, name), join(feeding.folder, fed));
-    syncFolder(feeding.folder, deps.sync);
-    // Only now: what could not be renamed goes on waiting.
-    feeding.waiting.pop();
-    feeding.bytesWaiting -= feeding.batch.chunks[Number(number)]?.[1] ?? 0;
-    watch(feeding, fed);
+    if (WAITING.test(name)) {
+      const fed = `${number}.v${Math.max(batch.catalogueVersion, versionNow)}.ready`;
+      renameSync(join(folder, name), join(folder, fed));
+      waiting[waiting.length - 1] = name = fed;
+    }
+    syncFolder(folder, deps.sync);
+    watch(feeding, name);
+    waiting.pop();
+    feeding.bytesWaiting -= batch.chunks[Number(number)]?.[1] ?? 0;
+  }
+
+  function finish(id: string, { batch, folder }: Feeding): void {
+    if (readdirSync(folder).some((name) => FED.test(name) || WAITING.test(name))) return;
+    removeFolder(folder);
+    batches.delete(id);
+    deps.logger.info({ batch: id, lines: batch.receipt.lines }, 'a batch is judged');
   }
 
   function finishWhole(): void {
-    for (const [id, feeding] of batches) {
-      if (feeding.waiting.length > 0) continue;
-      if (readdirSync(feeding.folder).some((name) => FED.test(name) || WAITING.test(name)))
-        continue;
-      removeFolder(feeding.folder);
-      batches.delete(id);
-      deps.logger.info({ batch: id, lines: feeding.batch.receipt.lines }, 'a batch is judged');
-    }
+    for (const [id, feeding] of batches)
+      if (feeding.waiting.length === 0) tryFolder(feeding, () => finish(id, feeding));
   }
 
   async function topUp(): Promise<void> {
     const open = [...batches.values()].filter(({ waiting }) => waiting.length > 0);
     if (open.length === 0 || confirmer.outstanding >= WINDOW_CHUNKS) return;
     const version = await deps.catalogueVersion();
-    for (let turn = 0; confirmer.outstanding < WINDOW_CHUNKS; turn++) {
-      const left = open.filter(({ waiting }) => waiting.length > 0);
-      const next = left[turn % Math.max(1, left.length)];
+    while (confirmer.outstanding < WINDOW_CHUNKS) {
+      const next = open.shift();
       if (next === undefined) return;
-      feed(next, version);
+      const isFed = tryFolder(next, () => feed(next, version));
+      if (isFed && next.waiting.length > 0) open.push(next);
     }
   }
 
@@ -120,7 +144,7 @@ export function createFeeder(deps: FeederDeps): Feeder {
       if (batches.has(batch.batchId)) return;
       const names = readdirSync(folder).toSorted();
       const waiting = names.filter((name) => WAITING.test(name)).toReversed();
-      const feeding: Feeding = { batch, folder, waiting, bytesWaiting: 0 };
+      const feeding: Feeding = { batch, folder, waiting, bytesWaiting: 0, stuck: false };
       for (const name of waiting)
         feeding.bytesWaiting += batch.chunks[Number(name.slice(0, 6))]?.[1] ?? 0;
       batches.set(batch.batchId, feeding);

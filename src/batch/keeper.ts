@@ -2,11 +2,10 @@
  * Takes uploads and keeps batches: makes a folder of an upload, has its claim decided, and feeds it when it is the one.
  * A folder whose claim could not be decided (ClickHouse was away) is tried again until it can.
  */
-import { mkdirSync, renameSync } from 'node:fs';
-import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { AppError, messageOf } from '../domain/app-error.ts';
+import { AppError, isRetryable, messageOf } from '../domain/app-error.ts';
+import type { Recovery } from '../spool/recover.ts';
 import {
   folderOf,
   moveFolder,
@@ -42,9 +41,8 @@ export interface Keeper {
 export interface KeeperDeps {
   readonly claims: Claims;
   readonly feeder: Feeder;
+  readonly recovery: Recovery;
   readonly sync: SpoolSync;
-  /** Where what is damaged is kept. */
-  readonly quarantineDir: string;
   readonly clock: () => number;
   readonly logger: Logger;
 }
@@ -57,6 +55,8 @@ function refusedOutcome(error: FileRefused): StoreOutcome {
 export function createKeeper(deps: KeeperDeps): Keeper {
   const { claims, feeder, sync, logger } = deps;
   const undecided = new Map<string, Prepared>();
+  /** Those of them that failed for a reason of their own: said once. */
+  const refused = new Set<string>();
   let closed = false;
 
   /** The one place where a prepared batch begins or ceases to exist. */
@@ -125,28 +125,27 @@ export function createKeeper(deps: KeeperDeps): Keeper {
   }
 
   async function decideUndecided(): Promise<void> {
-    for (const prepared of undecided.values()) {
+    const line = [...undecided.values()];
+    for (const prepared of line) {
       const { batchId } = prepared.batch;
-      const holder = await claims.take(prepared.batch);
       try {
-        settle(prepared, holder);
+        settle(prepared, await claims.take(prepared.batch));
         undecided.delete(batchId);
+        refused.delete(batchId);
       } catch (error) {
-        // Those behind it are decided all the same.
-        logger.warn({ batch: batchId, error: messageOf(error) }, 'a batch waits for its folder');
+        // To the end of the line, so that it never stands before the others.
+        undecided.delete(batchId);
+        undecided.set(batchId, prepared);
+        // ClickHouse is away, for the others too.
+        if (isRetryable(error)) throw error;
+        if (!refused.has(batchId))
+          logger.error(
+            { batch: batchId, error: messageOf(error) },
+            'a batch can not be settled; it is tried again',
+          );
+        refused.add(batchId);
       }
     }
-  }
-
-  /** Nothing is deleted: its chunks may hold hits that were acknowledged. */
-  function setAside(folder: string, error: unknown): void {
-    const kept = join(deps.quarantineDir, `batch-${basename(folder)}`);
-    logger.error(
-      { folder, kept, error: messageOf(error) },
-      'the description of a batch is damaged: its folder goes to quarantine',
-    );
-    mkdirSync(deps.quarantineDir, { recursive: true });
-    renameSync(folder, kept);
   }
 
   let deciding: Promise<void> | undefined;
@@ -173,10 +172,17 @@ export function createKeeper(deps: KeeperDeps): Keeper {
       }
     },
     adopt(edgeDir) {
-      for (const { folder, batch, prepared } of recoverBatches(edgeDir, setAside)) {
-        logger.info({ batch: batch.batchId, prepared }, 'took over a batch');
-        if (prepared) undecided.set(batch.batchId, { edgeDir, batch });
-        else feeder.add(folder, batch);
+      for (const { folder, batch, prepared } of recoverBatches(edgeDir, deps.recovery)) {
+        try {
+          if (prepared) undecided.set(batch.batchId, { edgeDir, batch });
+          else feeder.add(folder, batch);
+          logger.info({ batch: batch.batchId, prepared }, 'took over a batch');
+        } catch (error) {
+          logger.error(
+            { batch: batch.batchId, error: messageOf(error) },
+            'a batch was not taken over; its folder stays',
+          );
+        }
       }
     },
     get undecided() {

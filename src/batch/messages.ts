@@ -56,4 +56,6 @@ export type FromBatchProcess =
       /** Batches that are not confirmed whole. */
       readonly unfinished: number;
       readonly bytes: number;
+      /** Put into quarantine by this process. */
+      readonly quarantined: number;
     };

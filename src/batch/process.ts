@@ -8,6 +8,7 @@ import { messageOf } from '../domain/app-error.ts';
 import { createChunkProducer } from '../queue/chunk-producer.ts';
 import { connectRedis } from '../redis/connect.ts';
 import { createRedisKeys } from '../redis/keys.ts';
+import type { Recovery } from '../spool/recover.ts';
 import { createClaims } from './claims.ts';
 import { createFeeder } from './feeder.ts';
 import { createKeeper } from './keeper.ts';
@@ -32,14 +33,15 @@ function startWork(settings: BatchSettings) {
   const clickhouse = createClickHouse(settings.clickhouse);
   const producer = createChunkProducer(redis, keys.queuePrefix, 'batches');
   const holderOf = createKeyHolders(clickhouse, Date.now);
+  const recovery: Recovery = {
+    quarantineDir: settings.quarantineDir,
+    logger,
+    counts: { tornTails: 0, quarantined: 0 },
+  };
   const feeder = createFeeder({
     clickhouse,
     producer,
-    recovery: {
-      quarantineDir: settings.quarantineDir,
-      logger,
-      counts: { tornTails: 0, quarantined: 0 },
-    },
+    recovery,
     sync: settings.sync,
     catalogueVersion: async () => Number((await redis.get(keys.catalogueVersion)) ?? 0),
     clock: Date.now,
@@ -50,8 +52,8 @@ function startWork(settings: BatchSettings) {
   const keeper = createKeeper({
     claims,
     feeder,
+    recovery,
     sync: settings.sync,
-    quarantineDir: settings.quarantineDir,
     clock: Date.now,
     logger,
   });
@@ -60,10 +62,11 @@ function startWork(settings: BatchSettings) {
   function reportProgress(): void {
     const { bytes } = feeder;
     const unfinished = feeder.unfinished + keeper.undecided;
-    const text = `${unfinished} ${bytes}`;
+    const { quarantined } = recovery.counts;
+    const text = `${unfinished} ${bytes} ${quarantined}`;
     if (text === reported) return;
     reported = text;
-    send({ type: 'progress', unfinished, bytes });
+    send({ type: 'progress', unfinished, bytes, quarantined });
   }
 
   return { logger, keeper, holderOf, reportProgress };

@@ -88,7 +88,7 @@ function checkSpool(config: Config): Finding[] {
       ? fine('quarantine', 'empty')
       : wrong(
           'quarantine',
-          `${damaged} damaged stretches in ${quarantine}: keep them, and find out what damaged the disk`,
+          `${damaged} damaged stretches of chunks or batches in ${quarantine}: keep them, and find out what damaged the disk`,
         ),
   ];
 }

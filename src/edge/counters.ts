@@ -59,7 +59,11 @@ const GAUGES: readonly (readonly [name: string, help: string, gauge: keyof EdgeG
   ],
   ['unconfirmed_bytes', 'Bytes of those chunks', 'unconfirmedBytes'],
   ['oldest_unconfirmed_seconds', 'Age of the oldest of those chunks', 'oldestUnconfirmedAgeS'],
-  ['quarantined_total', 'Damaged stretches moved to quarantine since the start', 'quarantined'],
+  [
+    'quarantined_total',
+    'Damaged stretches of chunks, and damaged batches, moved to quarantine since the start',
+    'quarantined',
+  ],
   ['torn_tails_total', 'Interrupted writes cut at recovery since the start', 'tornTails'],
   ['catalogue_version', 'Catalogue version in force at this edge', 'catalogueVersion'],
   ['batches', 'Batches whose lines are not all judged yet', 'batches'],

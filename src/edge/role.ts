@@ -205,7 +205,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     unconfirmedBytes: () => confirmer.outstandingBytes,
     oldestUnconfirmedAgeS: () =>
       Math.max(0, (clock() - (confirmer.oldestOpenedAtMs() ?? clock())) / 1000),
-    quarantined: () => recovery.counts.quarantined,
+    quarantined: () => recovery.counts.quarantined + batches.quarantined,
     tornTails: () => recovery.counts.tornTails,
     catalogueVersion: () => follower.snapshot().version,
     redisReachable: () => redis.status === 'ready',

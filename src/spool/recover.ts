@@ -73,6 +73,14 @@ function quarantine(recovery: Recovery, name: string, bytes: Buffer): void {
   );
 }
 
+/** Puts a folder into quarantine as it is, in one step, under a name that no other has. */
+export function quarantineFolder(recovery: Recovery, name: string, folder: string): void {
+  mkdirSync(recovery.quarantineDir, { recursive: true });
+  renameSync(folder, join(recovery.quarantineDir, name));
+  recovery.counts.quarantined += 1;
+  recovery.logger.error({ folder, name }, 'a damaged folder went to quarantine');
+}
+
 function cutTornTail(
   file: string,
   name: string,

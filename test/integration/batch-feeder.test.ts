@@ -1,58 +1,47 @@
-/** A disk that refuses a step of a batch for a while: its acknowledged hits are not lost (invariant 2). */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+/**
+ * Batches that are fed while the folder of one can't be written (invariants 1 and 9). ClickHouse does not answer, so that
+ * what was fed stays in its folder.
+ */
+import { mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
+import { createClickHouse } from '../../clickhouse/client.ts';
 import { folderOf, moveFolder } from '../../src/batch/batch-folder.ts';
 import { createFeeder } from '../../src/batch/feeder.ts';
 import { makeBatch } from '../../src/batch/store-file.ts';
 import { createChunkProducer } from '../../src/queue/chunk-producer.ts';
-import { startClickHouse, type TestClickHouse } from '../support/start-clickhouse.ts';
-import { startRedis, type TestRedis } from '../support/start-redis.ts';
+import { startRedis } from '../support/start-redis.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const logger = pino({ level: 'silent' });
-const SOON = 10_000;
+const VERSION = 5;
 
-let redis: TestRedis;
-let store: TestClickHouse;
 let dir = '';
-beforeAll(async () => {
-  [redis, store] = await Promise.all([startRedis(), startClickHouse()]);
-});
-afterAll(async () => {
-  await Promise.all([redis.close(), store.close()]);
-});
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'sluice-faulty-'));
+  dir = mkdtempSync(join(tmpdir(), 'sluice-feeder-'));
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-const recovery = () => ({
-  quarantineDir: join(dir, 'quarantine'),
-  logger,
-  counts: { tornTails: 0, quarantined: 0 },
-});
-
-test('a chunk of a batch that can not be renamed waits, and its batch with it', async () => {
-  const upload = join(dir, 'upload');
-  writeFileSync(upload, 'click_id,amount\nx,1\n');
+/** A batch that exists, of three chunks. */
+async function makeThree(batchId: string) {
+  const file = join(dir, 'upload');
+  writeFileSync(file, `click_id\n${'x\n'.repeat(9_000)}`);
   const batch = await makeBatch(
     {
-      batchId: 'b1',
-      file: upload,
+      batchId,
+      file,
       edgeDir: dir,
       edgeNumber: 3,
       advertiserId: 7,
       kind: 'postbacks',
-      author: 'Ada',
+      author: '',
       suppressPostbacks: false,
-      claim: 'c',
-      keyGiven: false,
+      claim: batchId,
+      keyGiven: true,
       receivedAtMs: Date.now(),
       ip: '192.0.2.1',
-      userAgent: 'shop/1',
+      userAgent: '',
       uploadedBy: 'key',
       catalogueVersion: 1,
       bytesMax: 1e9,
@@ -61,38 +50,57 @@ test('a chunk of a batch that can not be renamed waits, and its batch with it', 
     true,
     new AbortController().signal,
   );
-  moveFolder(dir, 'b1', '.prepared', '', 'os');
-  const folder = folderOf(dir, 'b1', '');
-  const inTheWay = join(folder, '000000.v1.ready');
-  const producer = createChunkProducer(redis.redis, `{batch-${process.pid}}`, 'batches');
-  let rounds = 0;
+  expect(batch.chunks).toHaveLength(3);
+  moveFolder(dir, batchId, '.prepared', '', 'os');
+  return { batch, folder: folderOf(dir, batchId, '') };
+}
+
+const FED = [0, 1, 2].map((number) => `00000${number}.v${VERSION}.ready`);
+const untilFed = (folder: string): Promise<true> =>
+  waitFor(() => readdirSync(folder).filter((name) => FED.includes(name)).length === 3, {
+    timeoutMs: 10_000,
+    what: 'every chunk to be fed',
+  });
+
+it('chunks of a folder that can not be written wait, and hold up no other batch', async () => {
+  const server = await startRedis();
+  onTestFinished(() => server.close());
+  const nowhere = { url: 'http://127.0.0.1:1', user: '', password: '', database: 'sluice' };
+  const clickhouse = createClickHouse(nowhere);
+  onTestFinished(() => clickhouse.close());
+  const producer = createChunkProducer(server.redis, `{feeder-${process.pid}}`, 'batches');
+  onTestFinished(() => producer.close());
+  const logged: string[] = [];
+  const logger = pino({ level: 'error' }, { write: (line) => void logged.push(line) });
   const feeder = createFeeder({
-    clickhouse: store.clickhouse,
+    clickhouse,
     producer,
-    recovery: recovery(),
-    sync: 'os',
-    catalogueVersion() {
-      // Before the first try of a rename.
-      if (rounds === 0) mkdirSync(join(inTheWay, 'x'), { recursive: true });
-      rounds += 1;
-      return Promise.resolve(1);
+    recovery: {
+      quarantineDir: join(dir, 'quarantine'),
+      logger,
+      counts: { tornTails: 0, quarantined: 0 },
     },
+    sync: 'os',
+    catalogueVersion: () => Promise.resolve(VERSION),
     clock: Date.now,
     logger,
-    onProgress: () => undefined,
+    onProgress: () => void (rounds += 1),
   });
-  try {
-    feeder.add(folder, batch);
-    await waitFor(() => rounds > 2, { timeoutMs: SOON, what: 'tries of a rename' });
-    rmSync(inTheWay, { recursive: true });
-    await waitFor(() => producer.isLive('conversions', 'batch-b1-0'), {
-      timeoutMs: SOON,
-      what: 'the chunk in the queue',
-    });
-    expect(existsSync(folder) && readdirSync(folder)).toContain('000000.v1.ready');
-    expect(feeder.unfinished).toBe(1);
-  } finally {
-    feeder.close();
-    await producer.close();
-  }
+  onTestFinished(() => feeder.close());
+  let rounds = 0;
+  const [gone, behind] = [await makeThree('b1'), await makeThree('b2')];
+  const bytes = gone.batch.chunks.reduce((sum, [, size]) => sum + size, 0);
+  feeder.add(gone.folder, gone.batch);
+  renameSync(gone.folder, join(dir, 'aside'));
+  feeder.add(behind.folder, behind.batch);
+  await untilFed(behind.folder);
+  const before = rounds;
+  await waitFor(() => rounds > before + 4, { timeoutMs: 10_000, what: 'more rounds' });
+  expect(logged).toHaveLength(1);
+  expect(feeder.bytes).toBe(2 * bytes);
+  renameSync(join(dir, 'aside'), gone.folder);
+  await untilFed(gone.folder);
+  expect(readdirSync(gone.folder)).toEqual([...FED, 'batch.json']);
+  expect(feeder.unfinished).toBe(2);
+  expect(feeder.bytes).toBe(2 * bytes);
 });

@@ -1,26 +1,41 @@
-/** The batch process beside its edge: behind it from the first moment, when loading takes the most of a core. */
-import { readdirSync, readFileSync } from 'node:fs';
+/**
+ * The batch process beside its edge: behind it from the first moment, when loading takes the most of a core, and not
+ * ended by what it finds on the disk.
+ */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { getPriority, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { pino } from 'pino';
-import { expect, it, onTestFinished } from 'vitest';
-import { createBatchProcess } from '../../src/batch/batch-process.ts';
+import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
+import { createBatchProcess, type BatchProcess } from '../../src/batch/batch-process.ts';
 import { BEHIND_ALL } from '../../src/niceness.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-it('every thread of the batch process is behind the edge as soon as node runs in it', async () => {
-  // Nothing is asked of it: what it would talk to need not be there.
+let dir = '';
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'sluice-batch-process-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+/** What it would talk to need not be there. */
+function createProcess(): BatchProcess {
   const nowhere = '127.0.0.1:1';
   const batches = createBatchProcess(
     {
       redisUrl: `redis://${nowhere}`,
       clickhouse: { url: `http://${nowhere}`, user: '', password: '', database: 'sluice' },
       sync: 'os',
-      quarantineDir: tmpdir(),
+      quarantineDir: join(dir, 'quarantine'),
       logLevel: 'silent',
     },
     pino({ level: 'silent' }),
   );
   onTestFinished(() => batches.close());
+  return batches;
+}
+
+it('every thread of the batch process is behind the edge as soon as node runs in it', async () => {
+  const batches = createProcess();
   batches.start();
   const folder = `/proc/${String(batches.pid)}`;
   await waitFor(() => readFileSync(`${folder}/cmdline`, 'utf8').startsWith(process.execPath), {
@@ -31,4 +46,19 @@ it('every thread of the batch process is behind the edge as soon as node runs in
   const nicest = Math.min(19, getPriority() + BEHIND_ALL);
   const threads = readdirSync(`${folder}/task`).map((thread) => getPriority(Number(thread)));
   expect(new Set(threads)).toEqual(new Set([nicest]));
+});
+
+it('a batch whose description is damaged does not end the process, and is counted', async () => {
+  const edgeDir = join(dir, '0');
+  const folder = join(edgeDir, 'batches', 'b1');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'batch.json'), '');
+  writeFileSync(join(folder, '000000.chunk'), 'hits');
+  const batches = createProcess();
+  batches.adopt(edgeDir);
+  const { pid } = batches;
+  await waitFor(() => batches.quarantined === 1, { timeoutMs: 20_000, what: 'the quarantine' });
+  expect(readdirSync(join(dir, 'quarantine'))).toEqual(['batch-b1']);
+  expect(batches.unfinished).toBe(0);
+  expect(batches.pid).toBe(pid);
 });

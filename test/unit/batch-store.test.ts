@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import {
   batchesDir,
@@ -20,6 +21,7 @@ import { makeBatch, type Upload } from '../../src/batch/store-file.ts';
 import { decodeHit, parseHeader } from '../../src/queue/chunk-job.ts';
 import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
 import { decodeChunkFile } from '../../src/spool/chunk-file.ts';
+import type { Recovery } from '../../src/spool/recover.ts';
 import { BATCH_KINDS, type Hit } from '../../src/domain/hit.ts';
 
 let dir = '';
@@ -50,6 +52,14 @@ function uploadOf(content: Buffer | string, batchId = 'b1'): Upload {
     uploadedBy: 'key',
     catalogueVersion: 5,
     bytesMax: 1e9,
+  };
+}
+
+function recovery(): Recovery {
+  return {
+    quarantineDir: join(dir, 'quarantine'),
+    logger: pino({ level: 'silent' }),
+    counts: { tornTails: 0, quarantined: 0 },
   };
 }
 
@@ -156,8 +166,7 @@ it('a gzip bomb ends at 1 GiB', async () => {
 }, 120_000);
 
 it('after a kill what was not whole is gone, what was whole is found, step by step', async () => {
-  const found = (): { prepared: boolean; batch: Batch }[] =>
-    recoverBatches(dir, (folder) => expect.fail(folder));
+  const found = (): { prepared: boolean; batch: Batch }[] => recoverBatches(dir, recovery());
   mkdirSync(folderOf(dir, 'half', '.new'), { recursive: true });
   writeFileSync(join(folderOf(dir, 'half', '.new'), '000000.chunk'), 'x');
   mkdirSync(folderOf(dir, 'going', ''), { recursive: true });
@@ -175,19 +184,36 @@ it('after a kill what was not whole is gone, what was whole is found, step by st
   expect(found()).toMatchObject([{ prepared: false, batch }]);
 });
 
-it('a batch whose description is damaged does not hide the others', async () => {
-  const good = await makeBatch(uploadOf(csv(1)), 'os', true, never);
-  for (const [id, text] of [
-    ['a-cut', '{"batchId":"a-cut"'],
-    ['z-empty', ''],
-  ] as const) {
-    mkdirSync(folderOf(dir, id, ''), { recursive: true });
-    writeFileSync(join(folderOf(dir, id, ''), 'batch.json'), text);
-  }
-  const aside: string[] = [];
-  const found = recoverBatches(dir, (folder) => aside.push(folder));
-  expect(found).toMatchObject([{ batch: good }]);
-  expect(aside).toEqual([folderOf(dir, 'a-cut', ''), folderOf(dir, 'z-empty', '')]);
+it.each([
+  ['empty', ''],
+  ['cut', '{"batchId":"b1","chunks":[['],
+  ['of zeros', '\0'.repeat(200)],
+  ['of another folder', '{"batchId":"b0"}'],
+  ['no object', 'null'],
+])(
+  'a batch whose description is %s goes to quarantine whole, and holds up no other',
+  async (_, text) => {
+    for (const id of ['b1', 'b2']) await makeBatch(uploadOf(csv(10), id), 'os', true, never);
+    const folder = folderOf(dir, 'b1', '');
+    moveFolder(dir, 'b1', '.prepared', '', 'os');
+    const chunk = readFileSync(join(folder, '000000.chunk'));
+    writeFileSync(join(folder, 'batch.json'), text);
+    const kept = recovery();
+    expect(recoverBatches(dir, kept)).toMatchObject([{ batch: { batchId: 'b2' } }]);
+    expect(kept.counts.quarantined).toBe(1);
+    expect(readdirSync(kept.quarantineDir)).toEqual(['batch-b1']);
+    expect(readFileSync(join(kept.quarantineDir, 'batch-b1', '000000.chunk'))).toEqual(chunk);
+    expect(readdirSync(batchesDir(dir))).toEqual(['b2.prepared']);
+  },
+);
+
+it('a batch that can not be read now stays where it is, and holds up no other', async () => {
+  for (const id of ['b1', 'b2']) await makeBatch(uploadOf(csv(10), id), 'os', true, never);
+  const description = join(folderOf(dir, 'b1', '.prepared'), 'batch.json');
+  rmSync(description);
+  mkdirSync(description);
+  expect(recoverBatches(dir, recovery())).toMatchObject([{ batch: { batchId: 'b2' } }]);
+  expect(readdirSync(batchesDir(dir))).toEqual(['b1.prepared', 'b2.prepared']);
 });
 
 it('headers and folders from before there were kinds are batches of postbacks', async () => {
@@ -201,9 +227,9 @@ it('headers and folders from before there were kinds are batches of postbacks', 
   expect(() =>
     parseHeader({ ...header, catalogueVersion: 2, batch: { ...batch, kind: 'x' } }),
   ).toThrow(/names no batch/);
-  await makeBatch(uploadOf(csv(1)), 'os', true, never);
+  const made = await makeBatch(uploadOf(csv(1)), 'os', true, never);
   const file = join(folderOf(dir, 'b1', '.prepared'), 'batch.json');
-  const { kind: _, author: __, suppressPostbacks: ___, ...old } = readBatch(join(file, '..'));
+  const { kind: _, author: __, suppressPostbacks: ___, ...old } = made;
   writeFileSync(file, JSON.stringify(old));
   expect(readBatch(join(file, '..'))).toEqual({ ...old, ...before });
 });

@@ -55,6 +55,7 @@ const readsNothing: BatchProcess = {
   release: () => undefined,
   unfinished: 0,
   bytes: 0,
+  quarantined: 0,
   pid: undefined,
   close: () => Promise.resolve(),
 };
