@@ -43,6 +43,7 @@ export function isCsrfToken(token: string, sent: string): boolean {
 export function createSessions(clickhouse: ClickHouse, clock: () => number): Sessions {
   const table = `${clickhouse.privateDatabase}.sessions`;
   const cache = new Map<string, Cached>();
+  let ends = 0;
 
   function remember(id: string, session: Session | undefined): void {
     cache.delete(id);
@@ -75,13 +76,15 @@ export function createSessions(clickhouse: ClickHouse, clock: () => number): Ses
       const id = sha256(token);
       const known = cache.get(id);
       if (known !== undefined && clock() - known.atMs < FRESH_MS) return known.session;
+      const endsBefore = ends;
       const [row] = await clickhouse.query<{ userId: number; createdMs: number }>(
         `SELECT any(user_id) AS userId, toUnixTimestamp64Milli(min(created_at)) AS createdMs FROM ${table}
          WHERE id = {id:String} GROUP BY id
          HAVING max(revoked) = 0 AND min(expires_at) > fromUnixTimestamp64Milli({now:Int64}, 'UTC')`,
         { id, now: clock() },
       );
-      remember(id, row);
+      // A read that was under way while a session was ended may still hold it.
+      if (ends === endsBefore) remember(id, row);
       return row;
     },
     async end(token) {
@@ -91,6 +94,7 @@ export function createSessions(clickhouse: ClickHouse, clock: () => number): Ses
          FROM ${table} WHERE id = {id:String} LIMIT 1`,
         { id },
       );
+      ends += 1;
       remember(id, undefined);
     },
   };

@@ -43,7 +43,11 @@ export function createUsers(clickhouse: ClickHouse, clock: () => number): Users 
   const table = `${clickhouse.privateDatabase}.users`;
   let cached: { readonly atMs: number; readonly users: readonly StoredUser[] } | undefined;
 
+  let writes = 0;
+
   async function read(): Promise<{ version: number; users: readonly StoredUser[] }> {
+    const writesBefore = writes;
+    const atMs = clock();
     const rows = await clickhouse.query<StoredUser & { newest: number }>(
       `SELECT id, argMax(u.login, u.version) AS login, argMax(u.name, u.version) AS name, argMax(u.role, u.version) AS role,
          argMax(u.advertiser_id, u.version) AS advertiser_id, argMax(u.affiliate_id, u.version) AS affiliate_id,
@@ -53,7 +57,8 @@ export function createUsers(clickhouse: ClickHouse, clock: () => number): Users 
     );
     const version = rows.reduce((most, { newest }) => Math.max(most, newest), 0);
     const users = rows.map(({ newest: _, ...user }) => user);
-    cached = { atMs: clock(), users };
+    // A read that was under way while a user was changed may still hold the old one.
+    if (writes === writesBefore) cached = { atMs, users };
     return { version, users };
   }
 
@@ -73,6 +78,7 @@ export function createUsers(clickhouse: ClickHouse, clock: () => number): Users 
     try {
       return await appendVersion(clickhouse, entry);
     } finally {
+      writes += 1;
       cached = undefined;
     }
   }

@@ -1,0 +1,81 @@
+/** What is changed holds at once in the process that changed it, also when it was being read meanwhile. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { ClickHouse } from '../../clickhouse/client.ts';
+import { createSessions } from '../../src/accounts/sessions.ts';
+import { createUsers } from '../../src/accounts/users.ts';
+import { startClickHouse, type TestClickHouse } from '../support/start-clickhouse.ts';
+
+let database: TestClickHouse;
+beforeAll(async () => {
+  database = await startClickHouse();
+}, 120_000);
+afterAll(async () => {
+  await database.close();
+});
+
+/** ClickHouse whose next answer, already read, is kept back until it is let go. */
+function withLateAnswer() {
+  const { clickhouse } = database;
+  let letGo = (): void => undefined;
+  let isRead: Promise<void> | undefined;
+  let keepBack = false;
+  const late: ClickHouse = {
+    ...clickhouse,
+    query: async <Row>(...statement: Parameters<ClickHouse['query']>) => {
+      const isLate = keepBack;
+      keepBack = false;
+      const answer = clickhouse.query<Row>(...statement);
+      if (!isLate) return answer;
+      isRead = answer.then(() => undefined);
+      await Promise.all([answer, new Promise<void>((resolve) => (letGo = resolve))]);
+      return answer;
+    },
+  };
+  return {
+    late,
+    /** Runs `change` between the store's answer to `read` and its arrival. */
+    async during<T>(read: () => Promise<T>, change: () => Promise<unknown>): Promise<T> {
+      keepBack = true;
+      const reading = read();
+      await isRead;
+      await change();
+      letGo();
+      return reading;
+    },
+  };
+}
+
+it('a user who is disabled while users are read is disabled', async () => {
+  const { late, during } = withLateAnswer();
+  let now = 1_000_000_000_000;
+  const users = createUsers(late, () => now);
+  const user = {
+    id: 5,
+    login: 'ada',
+    name: 'Ada',
+    role: 'manager',
+    advertiser_id: 0,
+    affiliate_id: 0,
+    status: 'active',
+    password: '',
+    password_changed_ms: 0,
+  } as const;
+  await users.change(() => user, 'test');
+  await during(
+    () => users.list(),
+    () => users.change(() => ({ ...user, status: 'disabled' }), 'test'),
+  );
+  now += 1;
+  expect((await users.list()).map(({ status }) => status)).toEqual(['disabled']);
+});
+
+it('a session that is ended while it is looked up is ended', async () => {
+  const { late, during } = withLateAnswer();
+  const sessions = createSessions(late, Date.now);
+  const token = await sessions.begin(5, { ip: '192.0.2.1', userAgent: 'x' });
+  await during(
+    () => sessions.find(token),
+    () => sessions.end(token),
+  );
+  expect(await sessions.find(token)).toBeUndefined();
+});
