@@ -129,22 +129,23 @@ function judgePromoDates(item: Case): Failure | undefined {
   return undefined;
 }
 
-/** `came`: offers of the cookies that the browser sent; one of the wanted offer is empty. */
+/** `came`: offers of the cookies that the browser sent. */
 function judgeMissingCookie(came: readonly number[], wanted: number | undefined): Failure {
-  const other = came.filter((offerId) => offerId !== wanted);
-  if (came.length > other.length || (wanted === undefined && came.length > 0))
-    return fail('invalid_cookie', `the cookie slc_${wanted ?? came[0]} came empty`);
-  const whose = wanted === undefined ? '' : ` of offer ${wanted}`;
-  if (other.length > 0)
+  const [first] = came;
+  const empty = wanted === undefined ? first : came.find((offerId) => offerId === wanted);
+  if (empty !== undefined) return fail('invalid_cookie', `the cookie slc_${empty} came empty`);
+  const missing = `no slc_ cookie${wanted === undefined ? '' : ` of offer ${wanted}`} came with the call`;
+  if (first === undefined)
     return fail(
       'invalid_cookie',
-      `no slc_ cookie${whose} came with the call, only of offer ${short(other.join(', '))}`,
-      'The visitor clicked on another offer: name its goal, or leave offer_id and goal_id out to take the newest click.',
+      missing,
+      'The browser sent no cookie of a click: it may block third-party cookies, or the visitor came by no tracking link.',
     );
   return fail(
     'invalid_cookie',
-    `no slc_ cookie${whose} came with the call`,
-    'The browser sent no cookie of a click: it may block third-party cookies, or the visitor came by no tracking link.',
+    // Not of which: the row is shown to the wanted offer's advertiser.
+    `${missing}, only of other offers`,
+    'The visitor clicked on another offer: name its goal, or leave offer_id and goal_id out to take the newest click.',
   );
 }
 

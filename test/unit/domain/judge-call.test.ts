@@ -208,7 +208,7 @@ describe('/track/goal', () => {
     ['no cookie and nothing named', '', '', 'no slc_ cookie came'],
     ['a broken one', 'offer_id=16', 'slc_16=broken', 'which is no click id of ours'],
     ['an empty one', 'offer_id=16', 'slc_16=', 'the cookie slc_16 came empty'],
-    ['only one of another offer', 'offer_id=16', `slc_17=${newer}`, 'only of offer 17'],
+    ['only one of another offer', 'offer_id=16', `slc_17=${newer}`, 'only of other offers'],
     [
       "another offer's click under the offer's name",
       'offer_id=16',
