@@ -4,6 +4,7 @@
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { ClickHouse } from '../../clickhouse/client.ts';
+import { createFreshReads } from './fresh-reads.ts';
 
 export interface Session {
   readonly userId: number;
@@ -19,14 +20,9 @@ export interface Sessions {
 export const SESSION_MS = 7 * 86_400_000;
 /** How long a read serves. */
 const FRESH_MS = 1_000;
-const CACHED_MAX = 10_000;
+const HELD_MAX = 10_000;
 const USER_AGENT_MAX = 300;
 const TOKEN_SHAPE = /^[A-Za-z0-9_-]{43}$/;
-
-interface Cached {
-  readonly atMs: number;
-  readonly session: Session | undefined;
-}
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
@@ -42,15 +38,20 @@ export function isCsrfToken(token: string, sent: string): boolean {
 
 export function createSessions(clickhouse: ClickHouse, clock: () => number): Sessions {
   const table = `${clickhouse.privateDatabase}.sessions`;
-  const cache = new Map<string, Cached>();
-  let ends = 0;
+  const reads = createFreshReads<Session | undefined>({
+    clock,
+    freshMs: FRESH_MS,
+    entriesMax: HELD_MAX,
+  });
 
-  function remember(id: string, session: Session | undefined): void {
-    cache.delete(id);
-    cache.set(id, { atMs: clock(), session });
-    if (cache.size <= CACHED_MAX) return;
-    const oldest = cache.keys().next().value;
-    if (oldest !== undefined) cache.delete(oldest);
+  async function read(id: string): Promise<Session | undefined> {
+    const [row] = await clickhouse.query<{ userId: number; createdMs: number }>(
+      `SELECT any(user_id) AS userId, toUnixTimestamp64Milli(min(created_at)) AS createdMs FROM ${table}
+       WHERE id = {id:String} GROUP BY id
+       HAVING max(revoked) = 0 AND min(expires_at) > fromUnixTimestamp64Milli({now:Int64}, 'UTC')`,
+      { id, now: clock() },
+    );
+    return row;
   }
 
   return {
@@ -74,28 +75,19 @@ export function createSessions(clickhouse: ClickHouse, clock: () => number): Ses
     async find(token) {
       if (!TOKEN_SHAPE.test(token)) return undefined;
       const id = sha256(token);
-      const known = cache.get(id);
-      if (known !== undefined && clock() - known.atMs < FRESH_MS) return known.session;
-      const endsBefore = ends;
-      const [row] = await clickhouse.query<{ userId: number; createdMs: number }>(
-        `SELECT any(user_id) AS userId, toUnixTimestamp64Milli(min(created_at)) AS createdMs FROM ${table}
-         WHERE id = {id:String} GROUP BY id
-         HAVING max(revoked) = 0 AND min(expires_at) > fromUnixTimestamp64Milli({now:Int64}, 'UTC')`,
-        { id, now: clock() },
-      );
-      // A read that was under way while a session was ended may still hold it.
-      if (ends === endsBefore) remember(id, row);
-      return row;
+      return reads.get(id, () => read(id));
     },
     async end(token) {
       const id = sha256(token);
-      await clickhouse.command(
-        `INSERT INTO ${table} SELECT id, user_id, created_at, expires_at, ip, user_agent, 1, now64(3)
-         FROM ${table} WHERE id = {id:String} LIMIT 1`,
-        { id },
-      );
-      ends += 1;
-      remember(id, undefined);
+      try {
+        await clickhouse.command(
+          `INSERT INTO ${table} SELECT id, user_id, created_at, expires_at, ip, user_agent, 1, now64(3)
+           FROM ${table} WHERE id = {id:String} LIMIT 1`,
+          { id },
+        );
+      } finally {
+        reads.changed(id);
+      }
     },
   };
 }

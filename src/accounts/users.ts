@@ -8,6 +8,7 @@ import { timeText } from '../../clickhouse/insert.ts';
 import type { Column } from '../../clickhouse/tables.ts';
 import { appendVersion, untilAppended } from '../../clickhouse/version-log.ts';
 import type { User } from '../domain/user.ts';
+import { createFreshReads } from './fresh-reads.ts';
 
 export interface StoredUser extends User {
   readonly password: string;
@@ -23,6 +24,8 @@ export interface Users {
 
 /** How long a read serves: a change made by another process is in force after it. */
 const FRESH_MS = 1_000;
+/** The one key of what is read: there are no parts of it. */
+const EVERYONE = 'everyone';
 const COLUMNS: readonly Column[] = [
   ['version', 'UInt64'],
   ['id', 'UInt32'],
@@ -39,15 +42,16 @@ const COLUMNS: readonly Column[] = [
   ['changed_at', 'DateTime64(3)'],
 ];
 
+interface Everyone {
+  readonly version: number;
+  readonly users: readonly StoredUser[];
+}
+
 export function createUsers(clickhouse: ClickHouse, clock: () => number): Users {
   const table = `${clickhouse.privateDatabase}.users`;
-  let cached: { readonly atMs: number; readonly users: readonly StoredUser[] } | undefined;
+  const reads = createFreshReads<Everyone>({ clock, freshMs: FRESH_MS, entriesMax: 1 });
 
-  let writes = 0;
-
-  async function read(): Promise<{ version: number; users: readonly StoredUser[] }> {
-    const writesBefore = writes;
-    const atMs = clock();
+  async function read(): Promise<Everyone> {
     const rows = await clickhouse.query<StoredUser & { newest: number }>(
       `SELECT id, argMax(u.login, u.version) AS login, argMax(u.name, u.version) AS name, argMax(u.role, u.version) AS role,
          argMax(u.advertiser_id, u.version) AS advertiser_id, argMax(u.affiliate_id, u.version) AS affiliate_id,
@@ -56,10 +60,7 @@ export function createUsers(clickhouse: ClickHouse, clock: () => number): Users 
        FROM ${table} AS u GROUP BY id ORDER BY id`,
     );
     const version = rows.reduce((most, { newest }) => Math.max(most, newest), 0);
-    const users = rows.map(({ newest: _, ...user }) => user);
-    // A read that was under way while a user was changed may still hold the old one.
-    if (writes === writesBefore) cached = { atMs, users };
-    return { version, users };
+    return { version, users: rows.map(({ newest: _, ...user }) => user) };
   }
 
   /** Stores a version; false when another writer has it. */
@@ -78,15 +79,13 @@ export function createUsers(clickhouse: ClickHouse, clock: () => number): Users 
     try {
       return await appendVersion(clickhouse, entry);
     } finally {
-      writes += 1;
-      cached = undefined;
+      reads.changed(EVERYONE);
     }
   }
 
   return {
     async list() {
-      if (cached !== undefined && clock() - cached.atMs < FRESH_MS) return cached.users;
-      return (await read()).users;
+      return (await reads.get(EVERYONE, read)).users;
     },
     change: (edit, author) =>
       untilAppended('users', async () => {

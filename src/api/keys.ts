@@ -1,6 +1,7 @@
 /** API keys and who they stand for. Only hashes are stored; a key is shown once, when it is made. */
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import type { ClickHouse } from '../../clickhouse/client.ts';
+import { createFreshReads } from '../accounts/fresh-reads.ts';
 import type { Principal } from '../reports/principal.ts';
 
 export interface ApiKey {
@@ -29,6 +30,8 @@ export interface ApiKeys {
 
 /** How long a read of the keys serves: a revocation made elsewhere is in force after it. */
 const FRESH_MS = 1_000;
+/** The one key of what is read: there are no parts of it. */
+const EVERY_KEY = 'every key';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
@@ -45,37 +48,38 @@ function toPrincipal(key: ApiKey): Principal {
   return { role: 'manager', name: key.name };
 }
 
-export function createApiKeys(clickhouse: ClickHouse, adminKey: string): ApiKeys {
+export function createApiKeys(
+  clickhouse: ClickHouse,
+  adminKey: string,
+  clock: () => number,
+): ApiKeys {
   const table = `${clickhouse.privateDatabase}.api_keys`;
   const adminHash = sha256(adminKey);
-  let cached: { readonly atMs: number; readonly keys: readonly StoredKey[] } = {
-    atMs: 0,
-    keys: [],
-  };
-  let writes = 0;
+  const reads = createFreshReads<readonly StoredKey[]>({
+    clock,
+    freshMs: FRESH_MS,
+    entriesMax: 1,
+  });
 
-  async function read(): Promise<readonly StoredKey[]> {
-    if (Date.now() - cached.atMs < FRESH_MS) return cached.keys;
-    const writesBefore = writes;
-    const atMs = Date.now();
-    const keys = await clickhouse.query<StoredKey>(
-      `SELECT id, any(k.hash) AS hash, any(k.prefix) AS prefix, any(k.name) AS name, any(k.role) AS role,
-         any(k.advertiser_id) AS advertiser_id, any(k.affiliate_id) AS affiliate_id
-       FROM ${table} AS k GROUP BY id HAVING max(revoked) = 0 ORDER BY min(changed_at)`,
+  const read = (): Promise<readonly StoredKey[]> =>
+    reads.get(EVERY_KEY, () =>
+      clickhouse.query<StoredKey>(
+        `SELECT id, any(k.hash) AS hash, any(k.prefix) AS prefix, any(k.name) AS name, any(k.role) AS role,
+           any(k.advertiser_id) AS advertiser_id, any(k.affiliate_id) AS affiliate_id
+         FROM ${table} AS k GROUP BY id HAVING max(revoked) = 0 ORDER BY min(changed_at)`,
+      ),
     );
-    // A read that was under way while a key was revoked may still hold it.
-    if (writes === writesBefore) cached = { atMs, keys };
-    return keys;
-  }
 
   async function write(key: StoredKey, revoked: 0 | 1): Promise<void> {
-    await clickhouse.command(
-      `INSERT INTO ${table} SELECT {id:String}, {hash:String}, {prefix:String}, {name:String}, {role:String},
-         {advertiser_id:UInt32}, {affiliate_id:UInt32}, {revoked:UInt8}, now64(3)`,
-      { ...key, revoked },
-    );
-    writes += 1;
-    cached = { atMs: 0, keys: [] };
+    try {
+      await clickhouse.command(
+        `INSERT INTO ${table} SELECT {id:String}, {hash:String}, {prefix:String}, {name:String}, {role:String},
+           {advertiser_id:UInt32}, {affiliate_id:UInt32}, {revoked:UInt8}, now64(3)`,
+        { ...key, revoked },
+      );
+    } finally {
+      reads.changed(EVERY_KEY);
+    }
   }
 
   return {

@@ -32,7 +32,7 @@ export async function runApi(config: Config): Promise<number> {
     createSubscriber: () => connectRedis(redisUrl, 'subscriber', onRedisError),
     keys,
     store,
-    apiKeys: createApiKeys(clickhouse, secrets.adminKey),
+    apiKeys: createApiKeys(clickhouse, secrets.adminKey, Date.now),
     accounts,
     tracking: { url: trackingUrl, port: config.edgePort },
     batchGate: {

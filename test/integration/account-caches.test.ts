@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { createSessions } from '../../src/accounts/sessions.ts';
 import { createUsers } from '../../src/accounts/users.ts';
+import { createApiKeys } from '../../src/api/keys.ts';
 import { startClickHouse, type TestClickHouse } from '../support/start-clickhouse.ts';
 
 let database: TestClickHouse;
@@ -78,4 +79,43 @@ it('a session that is ended while it is looked up is ended', async () => {
     () => sessions.end(token),
   );
   expect(await sessions.find(token)).toBeUndefined();
+});
+
+it('a session that another process ended is not held for longer than a second from when it was looked up', async () => {
+  const { late, during } = withLateAnswer();
+  let now = Date.now();
+  const sessions = createSessions(late, () => now);
+  const elsewhere = createSessions(database.clickhouse, () => now);
+  const token = await sessions.begin(5, { ip: '192.0.2.1', userAgent: 'x' });
+  const answer = await during(
+    () => sessions.find(token),
+    async () => {
+      await elsewhere.end(token);
+      now += 900;
+    },
+  );
+  expect(answer).toMatchObject({ userId: 5 });
+  now += 200;
+  expect(await sessions.find(token)).toBeUndefined();
+});
+
+it('a key that is revoked while keys are read is nobody’s', async () => {
+  const { late, during } = withLateAnswer();
+  let now = Date.now();
+  const keys = createApiKeys(late, 'the-admin-key-of-tests', () => now);
+  const { key, stored } = await keys.create({
+    name: 'k',
+    role: 'manager',
+    advertiser_id: 0,
+    affiliate_id: 0,
+  });
+  expect((await keys.list()).map(({ id }) => id)).toContain(stored.id);
+  now += 1_001;
+  await during(
+    () => keys.principalOf(key),
+    // Who revokes a key reads it first: that is another read.
+    () => keys.revoke(stored.id),
+  );
+  now += 1;
+  expect(await keys.principalOf(key)).toBeUndefined();
 });
