@@ -143,6 +143,7 @@ interface AttemptRow {
   readonly outcome: string;
   readonly final: number;
   readonly status_code: number;
+  readonly duration_ms: number;
   readonly url: string;
   readonly answer: string;
   readonly error: string;
@@ -374,6 +375,28 @@ it('sends everything once when Redis is emptied with postbacks outstanding, by t
   const sent = rows.filter(({ outcome }) => outcome === 'sent').map(({ hit_id }) => hit_id);
   expect(sent.toSorted()).toEqual([...waiting, ...more].map((hit) => hit.hitId).toSorted());
 }, 60_000);
+
+it.each([
+  ['forward', 3_600_000],
+  ['back', -3_600_000],
+])(
+  'a clock that is set %s during a call does not change how long the call took',
+  async (way, stepMs) => {
+    const path = `/clock-${way}`;
+    const [id = 0] = await setEntries([{ url: `${endpoint.url}${path}` }]);
+    let aheadMs = 0;
+    endpoint.answer(path, (response) => {
+      aheadMs = stepMs;
+      setTimeout(() => response.end('ok'), 50);
+    });
+    start({ clock: () => Date.now() + aheadMs });
+    await keep([conversion()]);
+    const [row] = await ended(id);
+    expect(row).toMatchObject({ outcome: 'sent', url: `${endpoint.url}${path}` });
+    expect(row?.duration_ms).toBeGreaterThanOrEqual(40);
+    expect(row?.duration_ms).toBeLessThan(60_000);
+  },
+);
 
 it('an attempt that ClickHouse refuses is stored bare, and those beside it whole', async () => {
   const writer = createAttemptWriter({ clickhouse: database.clickhouse, clock: Date.now, logger });

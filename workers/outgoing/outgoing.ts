@@ -75,7 +75,7 @@ export function startOutgoing(deps: OutgoingDeps) {
     },
   });
 
-  async function process(job: Job<AffiliatePostbackJob>, token?: string): Promise<void> {
+  async function deliverJob(job: Job<AffiliatePostbackJob>, token?: string): Promise<void> {
     let waitMs = PUT_BACK_MS;
     try {
       const delivery = await deliver(job.data, ending.signal);
@@ -89,7 +89,7 @@ export function startOutgoing(deps: OutgoingDeps) {
     throw new DelayedError();
   }
 
-  const worker = new Worker<AffiliatePostbackJob>(AFFILIATE_POSTBACK_QUEUE, process, {
+  const worker = new Worker<AffiliatePostbackJob>(AFFILIATE_POSTBACK_QUEUE, deliverJob, {
     connection: deps.consumerRedis,
     prefix: keys.queuePrefix,
     concurrency: CONCURRENCY,

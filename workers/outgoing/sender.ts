@@ -115,11 +115,12 @@ export function createPostbackSender(deps: {
     const slot = await deps.limiter.take(new URL(url).host, job.affiliateId);
     if (slot.kind === 'full') return { kind: 'again', job, waitMs: slot.waitMs };
     const startedAtMs = clock();
+    const begunMs = performance.now();
     // Never rejects. The slot is for the call alone: its row takes its own time.
     const result = await deps.send({ method, url, postbackId: job.postbackId, signal });
     slot.release();
-    // The clock may have been set back meanwhile; the column holds no less than 0.
-    const durationMs = Math.max(0, clock() - startedAtMs);
+    // The clock may be set meanwhile, and the column takes nothing below 0.
+    const durationMs = Math.round(performance.now() - begunMs);
     // Cut off by our own end: the next process makes the attempt.
     if (signal.aborted && result.kind === 'failed') return { kind: 'again', job, waitMs: 0 };
     const { retryAfterMs, ...ending } = endingOf(result, job.attempt);
