@@ -17,7 +17,7 @@ export interface Heartbeat {
 }
 
 export interface HeardOf {
-  /** `edge-<edge number>`, `worker-<host>-<pid>`. */
+  /** `edge-<edge number>`, `worker-<host>-<random id>`. */
   readonly name: string;
   readonly beat: Heartbeat;
   readonly silentMs: number;

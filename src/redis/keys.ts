@@ -23,7 +23,7 @@ export function createRedisKeys(prefix = 'sluice') {
     catalogueChanged: `{${prefix}:catalogue}:changed`,
     /** Hash: edge number → `<ms up to which every click chunk of that edge is confirmed>:<ms when that was published>`. */
     edgeMarks: `${prefix}:edge-marks`,
-    /** Hash: `edge-<edge number>` or `worker-<host>-<pid>` → JSON heartbeat {role, atMs, …}; read by doctor and the API. */
+    /** Hash: `edge-<edge number>` or `worker-<host>-<random id>` → JSON heartbeat {role, atMs, …}; read by doctor and the API. */
     heartbeats: `${prefix}:heartbeats`,
     /** Channel: JSON lines of verdicts for /tail, published by workers after commit. Lossy by design. */
     verdictTail: `${prefix}:tail`,

@@ -2,6 +2,7 @@
  * The worker as a process: consumes both queues, a job being a whole chunk, and does the periodic work. A dependency's
  * failure puts the chunk back, never fails it: the job ends only after ClickHouse holds the chunk.
  */
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { DelayedError, UnrecoverableError, Worker, type Job } from 'bullmq';
 import type { Logger } from 'pino';
@@ -68,8 +69,8 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
   const { logger } = options;
   const reach = options.reach ?? reachNothing;
   const clock = Date.now;
-  // In a container every process has the same id.
-  const me = `worker-${hostname()}-${globalThis.process.pid}`;
+  // The host is for who reads it. In a container every process has the same id, and containers may share a host's name.
+  const me = `worker-${hostname()}-${randomUUID()}`;
   const keys = createRedisKeys();
   const onRedisError = (error: Error): void => logger.debug({ error: error.message }, 'Redis');
   const redis = connectRedis(options.redisUrl, 'state', onRedisError);
@@ -146,7 +147,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
     return ingest(decodeChunk(job.data, content));
   }
 
-  async function process(room: HitRoom, job: Job, token?: string): Promise<void> {
+  async function ingestOrPutBack(room: HitRoom, job: Job, token?: string): Promise<void> {
     let outcome: 'stored' | 'wait' | 'gone';
     if (job.queueName === ('batches' satisfies QueueName)) await liveFirst.turn();
     try {
@@ -175,7 +176,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
   const connections = QUEUE_NAMES.map((name) => {
     const connection = connectRedis(options.redisUrl, 'worker', onRedisError);
     const room = createHitRoom(name);
-    const worker = new Worker(name, (job, token) => process(room, job, token), {
+    const worker = new Worker(name, (job, token) => ingestOrPutBack(room, job, token), {
       connection,
       prefix: keys.queuePrefix,
       concurrency: CONCURRENCY[name],
@@ -204,10 +205,9 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
   });
 
   const heartbeat = setInterval(() => {
-    const { pid } = globalThis.process;
     const beat = {
       role: 'worker',
-      pid,
+      pid: process.pid,
       atMs: clock(),
       ...counters,
       verdicts,
