@@ -1,7 +1,17 @@
-/** Creating promo codes, one or a thousand at once: what can be created is, in order, and each item has its own result. Pure. */
+/**
+ * Promo codes, created one or a thousand at once, each item with its own result, and changed. A code is one affiliate's on
+ * all offers: who breaks that is told whose it is. Pure.
+ */
 import type { z } from 'zod';
 import type { CatalogueState, PromoCode } from '../domain/catalogue.ts';
-import { EditRefused, requireRecord, type Edited, type NextId } from './edits.ts';
+import {
+  EditRefused,
+  patchEntity,
+  requireRecord,
+  type Edited,
+  type Entity,
+  type NextId,
+} from './edits.ts';
 import { parseEntity, promoCodeSchema, type Fault } from './schema.ts';
 
 export type PromoCodeResult =
@@ -40,13 +50,24 @@ function referenceFaults(
   return faults;
 }
 
-function takenFault(promo: PromoDraft, { owners, onOffers }: CodeIndex): Fault | undefined {
+/** Against the codes of `index`. `before` is what the code was: where it still has its code, another field is at fault. */
+function takenFault(
+  promo: PromoDraft,
+  { owners, onOffers }: CodeIndex,
+  before?: PromoDraft,
+): Fault | undefined {
   const code = promo.code.toLowerCase();
+  const keepsCode = before?.code.toLowerCase() === code;
   const owner = owners.get(code) ?? promo.affiliate_id;
   if (owner !== promo.affiliate_id)
-    return { field: 'code', message: `the code belongs to affiliate ${owner}` };
+    return keepsCode
+      ? {
+          field: 'affiliate_id',
+          message: `the code belongs to affiliate ${owner} on other offers too, and can be one affiliate's only`,
+        }
+      : { field: 'code', message: `the code belongs to affiliate ${owner}` };
   return onOffers.has(`${code} ${promo.offer_id}`)
-    ? { field: 'code', message: 'the offer already has this code' }
+    ? { field: keepsCode ? 'offer_id' : 'code', message: 'the offer already has this code' }
     : undefined;
 }
 
@@ -86,4 +107,27 @@ export function createPromoCode(state: CatalogueState, nextId: NextId, sent: unk
   if (result?.kind !== 'created')
     throw new EditRefused(result?.taken === true ? 'conflict' : 'invalid', result?.faults ?? []);
   return { state: made.state, entity: { ...result.promoCode } };
+}
+
+/** `shown` as of `patchEntity`. */
+export function patchPromoCode(
+  state: CatalogueState,
+  id: string,
+  sent: unknown,
+  shown: (entity: Entity) => Entity,
+): Edited {
+  const edited = patchEntity(state, 'promo_codes', id, sent, shown);
+  const isOther = (promo: PromoCode): boolean => String(promo.id) !== id;
+  const before = state.promo_codes.find((promo) => !isOther(promo));
+  const index = indexCodes(state.promo_codes.filter(isOther));
+  const offers = new Set(state.offers.map((offer) => offer.id));
+  const affiliates = new Set(state.affiliates.map((affiliate) => affiliate.id));
+  for (const promo of edited.state.promo_codes) {
+    if (isOther(promo)) continue;
+    const faults = referenceFaults(promo, offers, affiliates);
+    if (faults.length > 0) throw new EditRefused('invalid', faults);
+    const taken = takenFault(promo, index, before);
+    if (taken !== undefined) throw new EditRefused('conflict', [taken]);
+  }
+  return edited;
 }

@@ -394,7 +394,8 @@ describe('promo codes', () => {
     const moved = await api.send('PATCH', `/promo-codes/${String(found.rows[0]?.['id'])}`, {
       affiliate_id: 2,
     });
-    expect(moved).toMatchObject({ status: 409, fields: ['code'] });
+    expect(moved).toMatchObject({ status: 409, fields: ['affiliate_id'] });
+    expect(moved.body['detail']).toContain('belongs to affiliate 1 ');
   });
 
   it('are created in bulk, each with its own result', async () => {

@@ -12,7 +12,7 @@ import {
   type Entity,
   type NextId,
 } from '../../catalogue/edits.ts';
-import { createPromoCode } from '../../catalogue/promo-code-edits.ts';
+import { createPromoCode, patchPromoCode } from '../../catalogue/promo-code-edits.ts';
 import { identityOf } from '../../catalogue/published.ts';
 import type { CatalogueSnapshot, CatalogueState } from '../../domain/catalogue.ts';
 import { createCatalogueSnapshot } from '../../domain/catalogue.ts';
@@ -196,7 +196,10 @@ function registerWrites(app: FastifyInstance, context: ApiContext, kind: Editabl
     const shown = (entity: Entity): Entity => presentEntity(kind, entity, principal);
     return storeOne((state) => {
       checkOwn(state, kind, id, principal);
-      const edited = patchEntity(state, kind, id, request.body, shown);
+      const edited =
+        kind === 'promo_codes'
+          ? patchPromoCode(state, id, request.body, shown)
+          : patchEntity(state, kind, id, request.body, shown);
       if (kind === 'affiliate_postbacks') checkNamed(state, edited.entity, principal);
       return edited;
     }, principal);

@@ -10,7 +10,7 @@ import {
   type Edited,
   type NextId,
 } from '../../../src/catalogue/edits.ts';
-import { createPromoCodes } from '../../../src/catalogue/promo-code-edits.ts';
+import { createPromoCodes, patchPromoCode } from '../../../src/catalogue/promo-code-edits.ts';
 import { sortState } from '../../../src/catalogue/published.ts';
 import { findFaults } from '../../../src/catalogue/rules.ts';
 import { EMPTY_CATALOGUE, type CatalogueState } from '../../../src/domain/catalogue.ts';
@@ -136,5 +136,45 @@ describe('promo codes', () => {
         }
       }),
     );
+  });
+
+  it('may be changed to exactly what the rules allow', () => {
+    const change = fc.record(
+      {
+        code: fc.constantFrom('A', 'b', 'C'),
+        affiliate_id: fc.constantFrom(1, 2, 3),
+        offer_id: fc.constantFrom(10, 20, 30),
+      },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(fc.array(item, { minLength: 1, maxLength: 12 }), change, (items, patch) => {
+        const { state } = createPromoCodes(base(), nextId, items);
+        for (const { id } of state.promo_codes) {
+          const forced = patchEntity(state, 'promo_codes', String(id), patch, same).state;
+          const isAllowed = findFaults(sortState(forced)).length === 0;
+          const why = whyOf(() => patchPromoCode(state, String(id), patch, same));
+          expect(why === 'done').toBe(isAllowed);
+        }
+      }),
+    );
+  });
+
+  it.each([
+    [{ affiliate_id: 2 }, 'conflict affiliate_id', 'affiliate 1 on other offers'],
+    [{ code: 'other' }, 'conflict code', 'affiliate 2'],
+    [{ code: 'OTHER', affiliate_id: 2 }, 'done', ''],
+    [{ offer_id: 20 }, 'conflict offer_id', 'the offer already has this code'],
+    [{ affiliate_id: 999 }, 'invalid affiliate_id', 'no affiliate has the id 999'],
+  ])('a change to %j ends as %s', (patch, outcome, said) => {
+    const { state } = createPromoCodes(base(), nextId, [
+      { code: 'Spring', affiliate_id: 1, offer_id: 10 },
+      { code: 'SPRING', affiliate_id: 1, offer_id: 20 },
+      { code: 'Other', affiliate_id: 2, offer_id: 20 },
+    ]);
+    const id = String(state.promo_codes[0]?.id);
+    const edit = (): Edited => patchPromoCode(state, id, patch, same);
+    expect(whyOf(edit)).toBe(outcome);
+    if (outcome !== 'done') expect(edit).toThrow(said);
   });
 });
