@@ -6,9 +6,12 @@ import { projectPath } from '../../src/project-root.ts';
 
 interface Service {
   readonly command?: readonly string[];
-  readonly healthcheck?: object;
+  readonly healthcheck?: { readonly test?: readonly string[]; readonly disable?: boolean };
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly ports?: readonly string[];
   readonly volumes?: readonly string[];
   readonly image?: string;
+  readonly deploy?: { readonly replicas?: number };
 }
 
 const compose = parse(readFileSync(projectPath('docker-compose.yml'), 'utf8'), { merge: true }) as {
@@ -17,7 +20,7 @@ const compose = parse(readFileSync(projectPath('docker-compose.yml'), 'utf8'), {
 };
 
 describe('docker-compose.yml', () => {
-  it('has every role, each but the migration with a health check', () => {
+  it('has every role, each that listens with a health check', () => {
     expect(Object.keys(compose.services).toSorted()).toEqual([
       'api',
       'clickhouse',
@@ -27,8 +30,27 @@ describe('docker-compose.yml', () => {
       'worker',
     ]);
     for (const [name, service] of Object.entries(compose.services)) {
-      if (name !== 'migrate') expect(service.healthcheck, name).toBeDefined();
+      if (name === 'migrate') continue;
+      // A worker listens nowhere: a check that asks nobody would say that it is well when it is not.
+      if (name === 'worker') expect(service.healthcheck).toEqual({ disable: true });
+      else expect(service.healthcheck?.test, name).toBeDefined();
     }
+  });
+
+  it('tells every role where the edge is: in its own container nobody else listens', () => {
+    for (const name of ['migrate', 'edge', 'worker', 'api']) {
+      const url = new URL(compose.services[name]?.environment?.['SLUICE_EDGE_URL'] ?? '');
+      expect(compose.services[url.hostname]?.command).toEqual(['edge']);
+      expect(compose.services[url.hostname]?.ports).toContain(`${url.port}:${url.port}`);
+    }
+  });
+
+  it('runs one edge on a spool: edges of two containers do not see that they share it', () => {
+    const mounts = Object.values(compose.services).filter(({ volumes = [] }) =>
+      volumes.some((volume) => volume.startsWith('spool:')),
+    );
+    expect(mounts).toHaveLength(1);
+    expect(mounts[0]?.deploy?.replicas ?? 1).toBe(1);
   });
 
   it('keeps what must not be lost on volumes', () => {
