@@ -93,6 +93,18 @@ async function openOffer(tab: string): Promise<void> {
   await manager.getByRole('heading', { level: 1 }).filter({ hasText: 'Acme Shop' }).waitFor();
 }
 
+/** Resolves when the goal's caps of single affiliates are these. */
+async function untilCaps(caps: object): Promise<void> {
+  await waitFor(
+    async () => {
+      const { body } = await network.admin.send('GET', `/goals/${network.goal}`);
+      const held = (body as { affiliate_caps: object }).affiliate_caps;
+      return JSON.stringify(held) === JSON.stringify(caps);
+    },
+    { timeoutMs: 10_000, what: `the caps ${JSON.stringify(caps)}` },
+  );
+}
+
 /** Saved when there is nothing left to save. */
 async function saveForm(): Promise<void> {
   await manager.getByRole('button', { name: 'Save', exact: true }).click();
@@ -306,15 +318,6 @@ describe('a setting that is broken shows as the reason', () => {
   it("an affiliate's own cap is taken away, and Undo puts it back", async () => {
     const path = `/goals/${network.goal}`;
     const own = { daily: 9, monthly: null, total: null };
-    const held = async (): Promise<string> => {
-      const { body } = await network.admin.send('GET', path);
-      return JSON.stringify((body as { affiliate_caps: object }).affiliate_caps);
-    };
-    const untilHeld = (caps: object): Promise<boolean> =>
-      waitFor(async () => (await held()) === JSON.stringify(caps), {
-        timeoutMs: 10_000,
-        what: `the caps ${JSON.stringify(caps)}`,
-      });
     const caps = { [String(network.rival)]: own };
     await network.admin.send('PATCH', path, { affiliate_caps: caps });
     await openOffer('goals');
@@ -322,10 +325,22 @@ describe('a setting that is broken shows as the reason', () => {
     const form = manager.getByRole('dialog', { name: /Goal/ });
     await form.getByRole('button', { name: 'Remove' }).click();
     await form.getByRole('button', { name: 'Save goal' }).click();
-    await untilHeld({});
+    await untilCaps({});
     await manager.getByRole('button', { name: 'Undo' }).click();
-    await untilHeld(caps);
+    await untilCaps(caps);
     await network.admin.send('PATCH', path, { affiliate_caps: { [network.rival]: null } });
+  });
+
+  it("an affiliate's cap that was added goes by Undo", async () => {
+    await openOffer('goals');
+    await manager.getByRole('button', { name: 'Edit goal sale' }).click();
+    const form = manager.getByRole('dialog', { name: /Goal/ });
+    await form.getByLabel('Add an affiliate').selectOption(String(network.rival));
+    await form.getByLabel('Daily cap').last().fill('9');
+    await form.getByRole('button', { name: 'Save goal' }).click();
+    await untilCaps({ [String(network.rival)]: { daily: 9, monthly: null, total: null } });
+    await manager.getByRole('button', { name: 'Undo' }).click();
+    await untilCaps({});
   });
 
   it('Unique IP: the second order of an address is Filtered by Unique IP', async () => {
