@@ -35,7 +35,7 @@ function withLateAnswer() {
   return {
     late,
     /** Runs `change` between the store's answer to `read` and its arrival. */
-    async during<T>(read: () => Promise<T>, change: () => Promise<unknown>): Promise<T> {
+    during: async <T>(read: () => Promise<T>, change: () => Promise<unknown>): Promise<T> => {
       keepBack = true;
       const reading = read();
       await isRead;
