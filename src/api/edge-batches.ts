@@ -4,6 +4,7 @@
  */
 import type { FastifyRequest } from 'fastify';
 import type { BatchKind } from '../domain/hit.ts';
+import { isOn } from '../domain/parameters.ts';
 import { queryParameters, type ApiContext } from './context.ts';
 import { Problem } from './problem.ts';
 
@@ -72,6 +73,13 @@ export async function sendBatch(
   } catch {
     throw new Problem(503, 'Service Unavailable', 'the tracking front does not answer: try again');
   }
+  // Not the asker's fault: to the console a 401 is a session that ended.
+  if (response.status === 401)
+    throw new Problem(
+      502,
+      'Bad Gateway',
+      'the tracking front does not know the admin key of the API: set SLUICE_ADMIN_KEY to the same for both',
+    );
   // The edge answers in JSON, whatever it says.
   const answer = (await response.json()) as Record<string, unknown>;
   if (!response.ok) throw problemOf(response.status, answer);
@@ -93,12 +101,11 @@ export function uploadOptions(request: FastifyRequest): {
   const gone = new AbortController();
   request.raw.once('aborted', () => gone.abort());
   const key = request.headers['idempotency-key'];
-  const isOn = (name: string): boolean =>
-    ['1', 'true'].includes(queryParameters(request).get(name)?.at(-1) ?? '');
+  const query = queryParameters(request);
   return {
     idempotencyKey: typeof key === 'string' ? key : '',
-    dryRun: isOn('dry_run'),
-    suppressPostbacks: isOn('suppress_postbacks'),
+    dryRun: isOn(query.get('dry_run')?.at(-1)),
+    suppressPostbacks: isOn(query.get('suppress_postbacks')?.at(-1)),
     contentEncoding: request.headers['content-encoding'] ?? '',
     signal: gone.signal,
   };

@@ -1,11 +1,12 @@
 /**
  * The edge's side of its batch process: starts it, starts it again when it dies, and turns questions into promises.
- * A question whose process dies is answered 'unavailable'; the disk says what exists.
+ * A question whose process dies is answered by the disk, which says what exists, else 'unavailable'.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { BEHIND_ALL } from '../niceness.ts';
+import { folderOf, readBatch, type Receipt } from './batch-folder.ts';
 import type { KeyHolder } from './key-holders.ts';
 import type {
   BatchSettings,
@@ -15,6 +16,7 @@ import type {
   StoreRequest,
   ToBatchProcess,
 } from './messages.ts';
+import type { Upload } from './store-file.ts';
 
 export interface BatchProcess {
   /** Starts it, if nothing has yet. */
@@ -50,6 +52,15 @@ const HEAP_MIB = 192;
 const script = fileURLToPath(new URL('./process.js', import.meta.url));
 /** From source, as tests run: the same file, not compiled. */
 const isSource = import.meta.url.endsWith('.ts');
+
+/** Of a batch that exists; undefined also when its folder can't be read. */
+function receiptOnDisk({ edgeDir, batchId }: Upload): Receipt | undefined {
+  try {
+    return readBatch(folderOf(edgeDir, batchId, ''))?.receipt;
+  } catch {
+    return undefined;
+  }
+}
 
 export function createBatchProcess(settings: BatchSettings, logger: Logger): BatchProcess {
   const asked = new Map<number, Asked>();
@@ -143,6 +154,8 @@ export function createBatchProcess(settings: BatchSettings, logger: Logger): Bat
         if (answer.type === 'outcome') return answer.outcome;
       } catch (error) {
         logger.warn({ error: String(error) }, 'an upload got no answer from the batch process');
+        const receipt = receiptOnDisk(request.upload);
+        if (receipt !== undefined) return { kind: 'stored', receipt, repeated: false };
       }
       return { kind: 'unavailable', reason: 'the batch could not be read now', uncertain };
     },

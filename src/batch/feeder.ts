@@ -123,9 +123,11 @@ export function createFeeder(deps: FeederDeps): Feeder {
 
   async function topUp(): Promise<void> {
     const open = [...batches.values()].filter(({ waiting }) => waiting.length > 0);
-    if (open.length === 0 || confirmer.outstanding >= WINDOW_CHUNKS) return;
+    // What is stuck is not on its way: else a dozen unreadable files would hold up every batch.
+    const hasRoom = (): boolean => confirmer.outstanding - confirmer.stuck < WINDOW_CHUNKS;
+    if (open.length === 0 || !hasRoom()) return;
     const version = await deps.catalogueVersion();
-    while (confirmer.outstanding < WINDOW_CHUNKS) {
+    while (hasRoom()) {
       const next = open.shift();
       if (next === undefined) return;
       const isFed = tryFolder(next, () => feed(next, version));

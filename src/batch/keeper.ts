@@ -69,6 +69,13 @@ export function createKeeper(deps: KeeperDeps): Keeper {
     return isOurs;
   }
 
+  /** Nobody can ask for a batch without a key again, so it must not come into being behind the client's back. */
+  function drop({ edgeDir, batch }: Prepared): void {
+    removeFolder(folderOf(edgeDir, batch.batchId, '.prepared'));
+    // Where its claim was won, and its folder failed after the rename.
+    removeFolder(folderOf(edgeDir, batch.batchId, ''));
+  }
+
   function outcomeOf(holder: ClaimHolder, contentHash: string, ours: boolean): StoreOutcome {
     if (ours) return { kind: 'stored', receipt: holder.receipt, repeated: false };
     if (holder.content_hash !== contentHash) return { kind: 'conflict', batchId: holder.batch_id };
@@ -77,7 +84,7 @@ export function createKeeper(deps: KeeperDeps): Keeper {
 
   async function decide(prepared: Prepared): Promise<StoreOutcome> {
     const until = deps.clock() + CLAIM_WAIT_MS;
-    const { batch, edgeDir } = prepared;
+    const { batch } = prepared;
     for (;;) {
       try {
         const holder = await claims.take(batch);
@@ -96,8 +103,7 @@ export function createKeeper(deps: KeeperDeps): Keeper {
       undecided.set(batch.batchId, prepared);
       return { kind: 'unavailable', reason, uncertain: true };
     }
-    // Nobody can ask for it again, so it must not come into being behind the client's back.
-    removeFolder(folderOf(edgeDir, batch.batchId, '.prepared'));
+    drop(prepared);
     return { kind: 'unavailable', reason, uncertain: false };
   }
 
@@ -174,9 +180,12 @@ export function createKeeper(deps: KeeperDeps): Keeper {
     adopt(edgeDir) {
       for (const { folder, batch, prepared } of recoverBatches(edgeDir, deps.recovery)) {
         try {
-          if (prepared) undecided.set(batch.batchId, { edgeDir, batch });
+          // Its client was told that nothing was stored, or nothing: a 202 comes after the last rename.
+          const isForgotten = prepared && !batch.keyGiven;
+          if (isForgotten) removeFolder(folder);
+          else if (prepared) undecided.set(batch.batchId, { edgeDir, batch });
           else feeder.add(folder, batch);
-          logger.info({ batch: batch.batchId, prepared }, 'took over a batch');
+          logger.info({ batch: batch.batchId, prepared, isForgotten }, 'took over a batch');
         } catch (error) {
           logger.error(
             { batch: batch.batchId, error: messageOf(error) },

@@ -38,6 +38,13 @@ export function parseQuery(raw: string): Parameters {
   return parameters;
 }
 
+const OFF = new Set(['0', 'false', 'no', 'off']);
+
+/** Whether a query's switch is on. Named alone (`?dry_run`) it is: who names a switch means it. */
+export function isOn(value: string | undefined): boolean {
+  return value !== undefined && !OFF.has(value.trim().toLowerCase());
+}
+
 export type BodyResult =
   | { readonly readable: true; readonly parameters: Parameters }
   | { readonly readable: false; readonly reason: string };
@@ -127,41 +134,57 @@ const TOKEN_IN_JSON = new RegExp(
   `("${LETTERS_IN_JSON.join('')}"\\s*:\\s*)("(?:[^"\\\\]|\\\\[^])*"?|[[{][^]*|[^,}\\s]+)`,
   'gi',
 );
-const TOKEN_IN_URL = /([&?"]token=)[^&\s"]*/gi;
+/** Where a parameter of a URL begins, also of one that was put together wrongly: `/track/conv&token=`, `?a=1?token=`. */
+const TOKEN_IN_URL = /([?&;"']token=)[^&#\s"]*/gi;
+/** As people write what is meant to be JSON: `{'token': 'x'}`, `{token: x}`, `token: x`. */
+const TOKEN_BY_COLON =
+  /((?:^|[{[,\s])['"]?token['"]?\s*:\s*)('(?:[^'\\]|\\[^])*'?|"(?:[^"\\]|\\[^])*"?|[^,}\s]+)/gi;
 /** Bodies that are no request of ours but may hold its secret: multipart and XML. */
 const TOKEN_IN_MULTIPART =
   /(name="?token"?[^\n]*\n(?:[^\r\n]+\r?\n){0,9}\r?\n)[^]*?(?=\r?\n--|$)/gi;
 const TOKEN_IN_XML = /(<token\b[^>]*>)[^<]*/gi;
+const TOKEN_ATTRIBUTE = /(\btoken\s*=\s*)("[^"]*"?|'[^']*'?)/gi;
 
 /** `token[]` of PHP, and `&amp;token` of a URL taken out of HTML. */
 function isTokenName(name: string): boolean {
   return /^(?:amp;)?token(?:\[.*\])?$/i.test(name.trim());
 }
 
-function blankTokenOfQuery(text: string): string {
-  return text
-    .split('&')
-    .map((pair) => {
-      const at = pair.indexOf('=');
-      const name = at < 0 ? '' : decodeComponent(pair.slice(0, at).replace(/^\?/, ''));
-      return isTokenName(name) ? `${pair.slice(0, at)}=***` : pair;
-    })
-    .join('&');
+function blankTokenOfPair(pair: string): string {
+  const at = pair.indexOf('=');
+  if (at < 0) return pair.replace(TOKEN_BY_COLON, '$1"***"');
+  const name = decodeComponent(pair.slice(0, at).replace(/^\?/, ''));
+  return isTokenName(name) ? `${pair.slice(0, at)}=***` : blankTokenOfUrl(pair);
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function blankTokenOfJson(text: string): string {
+  const blanked = text.replace(TOKEN_IN_JSON, '$1"***"').replace(TOKEN_IN_URL, '$1***');
+  // In JSON such words are part of some other value.
+  return isJson(text) ? blanked : blanked.replace(TOKEN_BY_COLON, '$1"***"');
 }
 
 /** The text with the value of every `token` parameter replaced by `***`: rows never hold a secret. */
 export function blankToken(text: string): string {
   if (!MAY_HOLD_TOKEN.test(text)) return text;
   const first = text.trimStart().charAt(0);
-  if (first === '<') return text.replace(TOKEN_IN_XML, '$1***');
+  if (first === '<') return text.replace(TOKEN_IN_XML, '$1***').replace(TOKEN_ATTRIBUTE, '$1"***"');
   if (text.startsWith('--')) return text.replace(TOKEN_IN_MULTIPART, '$1***');
-  if (first !== '{' && first !== '[' && first !== '"') return blankTokenOfQuery(text);
-  return text.replace(TOKEN_IN_JSON, '$1"***"').replace(TOKEN_IN_URL, '$1***');
+  if (/[{["']/.test(first)) return blankTokenOfJson(text);
+  return text.split('&').map(blankTokenOfPair).join('&');
 }
 
-/** The same for a URL, such as that of the page that called. */
-export function blankTokenOfUrl(url: string): string {
-  return url.replace(/([?&;]token=)[^&#\s"]*/gi, '$1***');
+/** The same for a text that may hold a URL, whole or in part: the page that called, a path, a detail that quotes either. */
+export function blankTokenOfUrl(text: string): string {
+  return text.replace(TOKEN_IN_URL, '$1***');
 }
 
 /** The same for a body kept as base64: compressed ones show nothing, ones of another charset do. */

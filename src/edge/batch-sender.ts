@@ -4,7 +4,7 @@ import type { BatchProcess } from '../batch/batch-process.ts';
 import type { KeyHolder } from '../batch/key-holders.ts';
 import type { CatalogueSnapshot } from '../domain/catalogue.ts';
 import { BATCH_KINDS, type BatchKind } from '../domain/hit.ts';
-import { parseQuery } from '../domain/parameters.ts';
+import { isOn, parseQuery } from '../domain/parameters.ts';
 import { parseId } from '../domain/values.ts';
 import { jsonAnswer, type Answer } from './answers.ts';
 import type { UploadRequest } from './uws-adapter.ts';
@@ -31,8 +31,6 @@ export class Refusal extends Error {
 
 export const unavailable = (error: string): Refusal =>
   new Refusal('batch_unavailable', '503 Service Unavailable', error, [RETRY_AFTER]);
-
-export const isOn = (text: string): boolean => text !== '' && text !== '0' && text !== 'false';
 
 /** Whose upload it is and what it is, as the key allows. */
 export interface Sender {
@@ -123,6 +121,6 @@ export async function senderOf(deps: BatchSenderDeps, request: UploadRequest): P
     name: holder.name,
     kind,
     author: author || holder.name,
-    suppressPostbacks: isOn(asked('suppress_postbacks')),
+    suppressPostbacks: isOn(query.get('suppress_postbacks')),
   };
 }

@@ -11,9 +11,9 @@ import { FILE_BYTES_MAX } from '../batch/limits.ts';
 import type { StoreOutcome } from '../batch/messages.ts';
 import { messageOf } from '../domain/app-error.ts';
 import type { CatalogueSnapshot } from '../domain/catalogue.ts';
-import { parseQuery } from '../domain/parameters.ts';
+import { isOn, parseQuery } from '../domain/parameters.ts';
 import { jsonAnswer, type Answer } from './answers.ts';
-import { isOn, Refusal, RETRY_AFTER, senderOf, unavailable, type Sender } from './batch-sender.ts';
+import { Refusal, RETRY_AFTER, senderOf, unavailable, type Sender } from './batch-sender.ts';
 import type { ClientReader } from './client.ts';
 import type { EdgeCounters } from './counters.ts';
 import {
@@ -181,7 +181,7 @@ export function createBatchUploads(deps: BatchUploadDeps): BatchUploads {
         catalogueVersion: deps.snapshot().version,
         bytesMax: roomFor(),
       };
-      const dryRun = isOn(parseQuery(request.query).get('dry_run') ?? '');
+      const dryRun = isOn(parseQuery(request.query).get('dry_run'));
       return await batches.store({ upload, dryRun }, receiver.gone);
     } finally {
       await rm(file, { force: true });

@@ -52,6 +52,8 @@ export interface Confirmer {
     content?: ChunkContent,
   ): void;
   readonly outstanding: number;
+  /** Of these, those whose file gave trouble at the last try. */
+  readonly stuck: number;
   readonly outstandingBytes: number;
   /** The last question to ClickHouse was answered. */
   readonly clickhouseReachable: boolean;
@@ -266,6 +268,9 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
     },
     get outstanding() {
       return chunks.size;
+    },
+    get stuck() {
+      return [...chunks.values()].filter(({ stuck }) => stuck).length;
     },
     get outstandingBytes() {
       return bytes;

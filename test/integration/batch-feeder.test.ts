@@ -1,17 +1,16 @@
-/**
- * Batches that are fed while the folder of one can't be written (invariants 1 and 9). ClickHouse does not answer, so that
- * what was fed stays in its folder.
- */
-import { mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+/** Batches that are fed while the folder of one can't be written, or chunks of others can't be read (invariants 1 and 9). */
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
-import { createClickHouse } from '../../clickhouse/client.ts';
+import { createClickHouse, type ClickHouse } from '../../clickhouse/client.ts';
 import { folderOf, moveFolder } from '../../src/batch/batch-folder.ts';
 import { createFeeder } from '../../src/batch/feeder.ts';
 import { makeBatch } from '../../src/batch/store-file.ts';
 import { createChunkProducer } from '../../src/queue/chunk-producer.ts';
+import { uploadOf } from '../support/batch-upload.ts';
+import { startClickHouse } from '../support/start-clickhouse.ts';
 import { startRedis } from '../support/start-redis.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -25,31 +24,8 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 /** A batch that exists, of three chunks. */
 async function makeThree(batchId: string) {
-  const file = join(dir, 'upload');
-  writeFileSync(file, `click_id\n${'x\n'.repeat(9_000)}`);
-  const batch = await makeBatch(
-    {
-      batchId,
-      file,
-      edgeDir: dir,
-      edgeNumber: 3,
-      advertiserId: 7,
-      kind: 'postbacks',
-      author: '',
-      suppressPostbacks: false,
-      claim: batchId,
-      keyGiven: true,
-      receivedAtMs: Date.now(),
-      ip: '192.0.2.1',
-      userAgent: '',
-      uploadedBy: 'key',
-      catalogueVersion: 1,
-      bytesMax: 1e9,
-    },
-    'os',
-    true,
-    new AbortController().signal,
-  );
+  const upload = uploadOf(dir, batchId, { lines: 9_000 });
+  const batch = await makeBatch(upload, 'os', true, new AbortController().signal);
   expect(batch.chunks).toHaveLength(3);
   moveFolder(dir, batchId, '.prepared', '', 'os');
   return { batch, folder: folderOf(dir, batchId, '') };
@@ -62,16 +38,14 @@ const untilFed = (folder: string): Promise<true> =>
     what: 'every chunk to be fed',
   });
 
-it('chunks of a folder that can not be written wait, and hold up no other batch', async () => {
+/** A feeder, what it logged, and how many rounds it made. */
+async function startFeeder(clickhouse: ClickHouse) {
   const server = await startRedis();
   onTestFinished(() => server.close());
-  const nowhere = { url: 'http://127.0.0.1:1', user: '', password: '', database: 'sluice' };
-  const clickhouse = createClickHouse(nowhere);
-  onTestFinished(() => clickhouse.close());
   const producer = createChunkProducer(server.redis, `{feeder-${process.pid}}`, 'batches');
   onTestFinished(() => producer.close());
-  const logged: string[] = [];
-  const logger = pino({ level: 'error' }, { write: (line) => void logged.push(line) });
+  const seen = { logged: [] as string[], rounds: 0 };
+  const logger = pino({ level: 'error' }, { write: (line) => void seen.logged.push(line) });
   const feeder = createFeeder({
     clickhouse,
     producer,
@@ -84,19 +58,27 @@ it('chunks of a folder that can not be written wait, and hold up no other batch'
     catalogueVersion: () => Promise.resolve(VERSION),
     clock: Date.now,
     logger,
-    onProgress: () => void (rounds += 1),
+    onProgress: () => void (seen.rounds += 1),
   });
   onTestFinished(() => feeder.close());
-  let rounds = 0;
+  return { feeder, seen };
+}
+
+it('chunks of a folder that can not be written wait, and hold up no other batch', async () => {
+  // What was fed stays in its folder while no ClickHouse answers.
+  const nowhere = { url: 'http://127.0.0.1:1', user: '', password: '', database: 'sluice' };
+  const clickhouse = createClickHouse(nowhere);
+  onTestFinished(() => clickhouse.close());
+  const { feeder, seen } = await startFeeder(clickhouse);
   const [gone, behind] = [await makeThree('b1'), await makeThree('b2')];
   const bytes = gone.batch.chunks.reduce((sum, [, size]) => sum + size, 0);
   feeder.add(gone.folder, gone.batch);
   renameSync(gone.folder, join(dir, 'aside'));
   feeder.add(behind.folder, behind.batch);
   await untilFed(behind.folder);
-  const before = rounds;
-  await waitFor(() => rounds > before + 4, { timeoutMs: 10_000, what: 'more rounds' });
-  expect(logged).toHaveLength(1);
+  const before = seen.rounds;
+  await waitFor(() => seen.rounds > before + 4, { timeoutMs: 10_000, what: 'more rounds' });
+  expect(seen.logged).toHaveLength(1);
   expect(feeder.bytes).toBe(2 * bytes);
   renameSync(join(dir, 'aside'), gone.folder);
   await untilFed(gone.folder);
@@ -104,3 +86,22 @@ it('chunks of a folder that can not be written wait, and hold up no other batch'
   expect(feeder.unfinished).toBe(2);
   expect(feeder.bytes).toBe(2 * bytes);
 });
+
+it('more unreadable chunks than may be on their way hold up no other batch', async () => {
+  const database = await startClickHouse();
+  onTestFinished(() => database.close());
+  const { feeder, seen } = await startFeeder(database.clickhouse);
+  for (const id of ['b1', 'b2', 'b3', 'b4']) {
+    const { batch, folder } = await makeThree(id);
+    for (const number of [0, 1, 2]) {
+      const file = join(folder, `00000${number}.chunk`);
+      rmSync(file);
+      mkdirSync(join(file, 'not a chunk'), { recursive: true });
+    }
+    feeder.add(folder, batch);
+  }
+  const behind = await makeThree('b5');
+  feeder.add(behind.folder, behind.batch);
+  await untilFed(behind.folder);
+  expect(seen.logged).toHaveLength(12);
+}, 60_000);

@@ -95,6 +95,7 @@ async function foldersWith(onAdd: (folders: Folders) => void): Promise<Folders> 
       onAdd(folders);
     },
     outstanding: 0,
+    stuck: 0,
     outstandingBytes: 0,
     clickhouseReachable: true,
     oldestOpenedAtMs: () => undefined,

@@ -1,5 +1,5 @@
 /** Batches whose claims are decided after a restart: each for itself. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -9,6 +9,7 @@ import type { Claims } from '../../src/batch/claims.ts';
 import { createKeeper } from '../../src/batch/keeper.ts';
 import { makeBatch } from '../../src/batch/store-file.ts';
 import { AppError } from '../../src/domain/app-error.ts';
+import { uploadOf } from '../support/batch-upload.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 let dir = '';
@@ -17,43 +18,22 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-async function makePrepared(batchId: string): Promise<void> {
-  const file = join(dir, 'upload');
-  writeFileSync(file, 'click_id\nx\n');
-  await makeBatch(
-    {
-      batchId,
-      file,
-      edgeDir: dir,
-      edgeNumber: 3,
-      advertiserId: 7,
-      kind: 'postbacks',
-      author: '',
-      suppressPostbacks: false,
-      claim: batchId,
-      keyGiven: true,
-      receivedAtMs: Date.now(),
-      ip: '192.0.2.1',
-      userAgent: '',
-      uploadedBy: 'key',
-      catalogueVersion: 1,
-      bytesMax: 1e9,
-    },
-    'os',
-    true,
-    new AbortController().signal,
-  );
+async function makePrepared(batchId: string, keyGiven = true): Promise<void> {
+  await makeBatch(uploadOf(dir, batchId, { keyGiven }), 'os', true, new AbortController().signal);
 }
 
 /** A keeper that adopted `dir`, what it fed, and what it said of failures. */
-function adopt(take: Claims['take']) {
+function adopt(take: Claims['take'], { clock = Date.now, feederFails = false } = {}) {
   const fed: string[] = [];
   const logged: string[] = [];
   const logger = pino({ level: 'error' }, { write: (line) => void logged.push(line) });
   const keeper = createKeeper({
     claims: { find: () => Promise.resolve(undefined), take },
     feeder: {
-      add: (_, { batchId }) => void fed.push(batchId),
+      add(_, { batchId }) {
+        if (feederFails) throw new Error('EIO: the folder can not be read');
+        fed.push(batchId);
+      },
       unfinished: 0,
       bytes: 0,
       close: () => undefined,
@@ -64,7 +44,7 @@ function adopt(take: Claims['take']) {
       counts: { tornTails: 0, quarantined: 0 },
     },
     sync: 'os',
-    clock: Date.now,
+    clock,
     logger,
   });
   onTestFinished(() => keeper.close());
@@ -111,4 +91,26 @@ it('while ClickHouse is away one batch a try is asked for, and never the same on
   await waitFor(() => asked.length === 3, { timeoutMs: 10_000, what: 'three tries' });
   expect(asked).toEqual(['b1', 'b2', 'b1']);
   expect([fed, logged]).toEqual([[], []]);
+});
+
+it('a batch without a key that was not answered is gone after a restart: nobody could ask for it again', async () => {
+  await makePrepared('b1', false);
+  await makePrepared('b2');
+  const { keeper, fed } = adopt((batch) => Promise.resolve(own(batch)));
+  await waitFor(() => keeper.undecided === 0, { timeoutMs: 10_000, what: 'the one with a key' });
+  expect(fed).toEqual(['b2']);
+  expect(readdirSync(batchesDir(dir))).toEqual(['b2']);
+});
+
+it('an upload without a key whose folder fails once it is won leaves nothing, as its answer says', async () => {
+  let now = 0;
+  const tick = (): number => (now += 15_000);
+  const { keeper } = adopt((batch) => Promise.resolve(own(batch)), {
+    clock: tick,
+    feederFails: true,
+  });
+  const request = { upload: uploadOf(dir, 'b1', { keyGiven: false }), dryRun: false };
+  const outcome = await keeper.store(request, new AbortController().signal);
+  expect(outcome).toMatchObject({ kind: 'unavailable', uncertain: false });
+  expect(readdirSync(batchesDir(dir))).toEqual([]);
 });

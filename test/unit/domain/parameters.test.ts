@@ -227,6 +227,14 @@ describe('the token', () => {
     `{"url":"https://x.example/?token=${SECRET}"}`,
     `["token=${SECRET}"]`,
     `<call><token>${SECRET}</token></call>`,
+    `<call token="${SECRET}"/>`,
+    `click_id=x?token=${SECRET}`,
+    `click_id=x;token=${SECRET}`,
+    `{'click_id':'x','token':'${SECRET}'}`,
+    `{click_id: x, token: ${SECRET}}`,
+    `{"click_id":"x","token":'${SECRET}'}`,
+    `token: ${SECRET}`,
+    `click_id: x\ntoken: ${SECRET}`,
     `--x\r\nContent-Disposition: form-data; name="token"\r\n\r\n${SECRET}\r\n--x--\r\n`,
     `--x\r\nContent-Disposition: form-data; name=token\r\nContent-Type: text/plain\r\n\r\n${SECRET}`,
   ])('in %s is blanked', (text) => {
@@ -241,6 +249,7 @@ describe('the token', () => {
     ['click_id=token&amount=5', 'click_id=token&amount=5'],
     ['{"a":1,"token":"x","b":"y"}', '{"a":1,"token":"***","b":"y"}'],
     ['{"token":12}', '{"token":"***"}'],
+    ['{"note":"their token: x"}', '{"note":"their token: x"}'],
     ['{"mytoken":"x","tokens":"y"}', '{"mytoken":"x","tokens":"y"}'],
     ['', ''],
   ])('of %s leaves everything else as it was', (text, expected) => {
@@ -251,6 +260,8 @@ describe('the token', () => {
     ['https://x.example/p?a=1&token=x&b=2#top', 'https://x.example/p?a=1&token=***&b=2#top'],
     ['https://x.example/?token=x', 'https://x.example/?token=***'],
     ['https://x.example/?mytoken=x', 'https://x.example/?mytoken=x'],
+    ['/track/conv&click_id=1&token=x', '/track/conv&click_id=1&token=***'],
+    ['click_id=a?token=x was not minted here', 'click_id=a?token=*** was not minted here'],
   ])('of the URL %s leaves everything else as it was', (url, expected) => {
     expect(blankTokenOfUrl(url)).toBe(expected);
   });
