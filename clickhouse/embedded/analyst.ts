@@ -113,14 +113,17 @@ interface AstLine {
 }
 
 function parseAst(tree: string): AstLine[] {
-  return tree
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map((line) => {
-      const text = line.trimStart();
-      const [kind = '', name = ''] = text.split(' ');
-      return { depth: line.length - text.length, kind, name };
-    });
+  return (
+    tree
+      // An asked-for format may end lines otherwise.
+      .split(/\r?\n/)
+      .filter((line) => line.trim() !== '')
+      .map((line) => {
+        const text = line.trimStart();
+        const [kind = '', name = ''] = text.split(' ');
+        return { depth: line.length - text.length, kind, name };
+      })
+  );
 }
 
 /** Any name in a system database, wherever it stands: `x IN system.users` names a table as a plain identifier. */

@@ -3,6 +3,7 @@ import { Problem } from '../api/problem.ts';
 import { explain } from '../api/explain/stored.ts';
 import type { Config } from '../config.ts';
 import type { TracedCheck } from '../domain/judge/judge.ts';
+import { ipStorageOf, openSecrets } from '../secrets.ts';
 import { openInstance } from './instance.ts';
 
 const KEYS = ['hit_id', 'click_id', 'transaction_id', 'order_id'] as const;
@@ -24,11 +25,12 @@ export async function runExplain(
   options: { readonly id: string },
 ): Promise<number> {
   const instance = await openInstance(config);
+  const context = { ...instance, ips: ipStorageOf(config, openSecrets(config)) };
   try {
     for (const key of KEYS) {
       try {
         const found = await explain(
-          instance,
+          context,
           { role: 'manager', name: 'command line' },
           key,
           options.id,

@@ -31,6 +31,8 @@ export function ownsRow(principal: Principal, row: Readonly<Record<string, unkno
 }
 
 const NOTHING: ReadonlySet<string> = new Set();
+/** The browser sends those of every offer it ever clicked, and who holds a click's id may report conversions of it. */
+const COLUMNS_HIDDEN_FROM_ADVERTISERS: ReadonlySet<string> = new Set(['cookies']);
 /** What the network earns, the advertiser's own data, and raw requests, which hold both. */
 const COLUMNS_HIDDEN_FROM_AFFILIATES: ReadonlySet<string> = new Set([
   'revenue',
@@ -62,7 +64,8 @@ const FIELDS_HIDDEN_FROM_AFFILIATES: ReadonlySet<string> = new Set([
 
 /** Columns of stored rows that do not exist for the asker: not shown, not filtered by, not sorted by. */
 export function hiddenColumnsOf(principal: Principal): ReadonlySet<string> {
-  return principal.role === 'affiliate' ? COLUMNS_HIDDEN_FROM_AFFILIATES : NOTHING;
+  if (principal.role === 'affiliate') return COLUMNS_HIDDEN_FROM_AFFILIATES;
+  return principal.role === 'advertiser' ? COLUMNS_HIDDEN_FROM_ADVERTISERS : NOTHING;
 }
 
 /** Kinds of the catalogue that are shown; the keys of the click id are nobody's. */

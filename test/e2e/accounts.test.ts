@@ -143,6 +143,20 @@ describe('users', () => {
     expect(fieldsOf(taken.body)).toEqual(['login']);
   });
 
+  it('end an open tail when their role changes: it would go on by the old one', async () => {
+    const id = await createUser({ login: 'watcher', role: 'manager' });
+    const { cookie } = await signIn(sluice.apiUrl, 'watcher', PASSWORD);
+    const response = await fetch(`${sluice.apiUrl}/api/v1/tail`, { headers: { cookie } });
+    expect(response.status).toBe(200);
+    const ended = response.text();
+    const changed = await admin.send('PATCH', `/users/${id}`, {
+      role: 'affiliate',
+      affiliate_id: 1,
+    });
+    expect(changed.status).toBe(200);
+    expect(await ended).toContain(': listening');
+  });
+
   it('see their own only, whatever they ask for', async () => {
     await createUser({ login: 'blogger', role: 'affiliate', affiliate_id: 1 });
     await createUser({ login: 'strict', role: 'advertiser', advertiser_id: 2 });

@@ -234,6 +234,35 @@ describe('an advertiser', () => {
     expect(tested.text).not.toContain('tag-20');
   });
 
+  it('does not see the cookies of others’ offers that a browser sent along', async () => {
+    const other = callOf('20/1').clickId;
+    const own = await sendClick(sluice, 'o=10&a=2');
+    const answer = await fetch(`${sluice.edgeUrl}/track/goal?offer_id=10`, {
+      headers: { cookie: `slc_10=${own}; slc_20=${other}` },
+    });
+    const { hit_id } = (await answer.json()) as { hit_id: string };
+    const explained = `/explain?hit_id=${hit_id}`;
+    await waitFor(async () => (await manager.get(explained)).status === 200, {
+      timeoutMs: 10_000,
+      what: 'the call to be judged',
+    });
+    expect((await manager.get(explained)).text).toContain(other);
+    const mine = await advertiser.get(explained);
+    expect(mine.body).toMatchObject({ verdict: 'accepted', row: { click_id: own } });
+    expect(mine.text).not.toContain(other);
+    const transaction = await advertiser.get(`/transactions/${hit_id}`);
+    expect(transaction.status).toBe(200);
+    expect(transaction.text).not.toContain(other);
+    for (const name of ['transactions', 'postbacks']) {
+      for (const format of ['json', 'csv', 'ndjson']) {
+        const { text } = await advertiser.get(`/reports/${name}?format=${format}&limit=1000`);
+        expect(text, name).toContain(own);
+        expect(text, name).not.toContain(other);
+      }
+    }
+    expect((await advertiser.get(`/reports/postbacks?cookies=x`)).status).toBe(400);
+  });
+
   it('can test a URL of its own offers and learns nothing of others', async () => {
     const own = await advertiser.send('POST', '/explain/test', {
       url: `/track/conv?click_id=${callOf('10/1').clickId}`,
@@ -251,6 +280,19 @@ describe('an advertiser', () => {
       '/track/conv?offer_id=999',
     ])
       expect((await advertiser.send('POST', '/explain/test', { url })).status, url).toBe(404);
+    const promo = async (code: string): Promise<string> => {
+      const url = `/track/promo?code=${code}&offer_id=10`;
+      const answer = await advertiser.send('POST', '/explain/test', { url });
+      return answer.text.replaceAll(code, '');
+    };
+    expect(await promo('TWORIVAL')).toBe(await promo('NOSUCHCODE'));
+    const goal = await advertiser.send('POST', '/explain/test', {
+      url: `/track/conv?click_id=${callOf('10/1').clickId}&goal_id=21`,
+    });
+    expect(goal.body).toMatchObject({
+      verdict: 'goal_not_found',
+      detail: 'goal 21 belongs to another offer, the call to offer 10',
+    });
   });
 
   it('may not write', async () => {

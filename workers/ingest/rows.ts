@@ -9,7 +9,7 @@ import type { Chunk, ChunkHeader, ClickHit } from '../../src/domain/hit.ts';
 import type { IpStorage } from '../../src/domain/ip-storage.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
 import type { OpenedClickId } from '../../src/domain/click-id.ts';
-import { blankToken, parseBody, parseQuery } from '../../src/domain/parameters.ts';
+import { blankToken, blankTokenOfUrl, parseBody, parseQuery } from '../../src/domain/parameters.ts';
 import { verdictOfCode } from '../../src/domain/verdicts.ts';
 import type { BlockColumns } from '../gate/lane-block.ts';
 import type { CountryReader } from './country.ts';
@@ -64,7 +64,7 @@ export function clickRow(
     sent('source'),
     ips.shown(hit.ip),
     hit.userAgent,
-    hit.referer,
+    blankTokenOfUrl(hit.referer),
     enrichment.country(hit.ip),
     device.device,
     device.os,

@@ -5,27 +5,28 @@
 import type { ClickHouse, QueryParameters } from '../../../clickhouse/client.ts';
 import { snapshotOfAdvertiser } from '../../domain/catalogue.ts';
 import { createClickIdCodec, type ClickIdCodec } from '../../domain/click-id.ts';
-import {
-  ENDPOINTS,
-  type BatchKind,
-  type BatchOrigin,
-  type ConversionHit,
-} from '../../domain/hit.ts';
+import type { BatchOrigin } from '../../domain/hit.ts';
 import { decodeCall } from '../../domain/judge/call.ts';
 import { judgeCall, traceCall, traceGate, type TracedCheck } from '../../domain/judge/judge.ts';
 import { lookupsOf, type ClickAnswer, type StoredClick } from '../../domain/judge/resolve.ts';
 import { msOfUuidV7 } from '../../domain/uuid-v7.ts';
 import { isVerdictSlug, type VerdictSlug } from '../../domain/verdicts.ts';
 import { REPORTS } from '../../reports/definitions.ts';
-import { ownsRow, tenancyOf, type Principal } from '../../reports/principal.ts';
+import { hiddenColumnsOf, ownsRow, tenancyOf, type Principal } from '../../reports/principal.ts';
 import { TIME_SLACK_MS } from '../../../workers/gate/lane-log.ts';
-import { batchOf as batchOfOriginal, findOriginals } from '../../../workers/ingest/originals.ts';
+import {
+  batchOf,
+  findOriginals,
+  hitOfOriginal,
+  originOf,
+  type OriginalRow,
+} from '../../../workers/ingest/originals.ts';
 import { findTransactions } from '../../../workers/ingest/transactions.ts';
 import type { ApiContext } from '../context.ts';
 import { badRequest, notFound } from '../problem.ts';
 import { findClick, textOf, whereClick, type Row } from './click.ts';
 
-type ExplainContext = Pick<ApiContext, 'clickhouse' | 'store'>;
+type ExplainContext = Pick<ApiContext, 'clickhouse' | 'store' | 'ips'>;
 
 /** What a call can be asked for by, and the column that holds it. */
 export const EXPLAIN_KEYS: ReadonlyMap<string, string> = new Map([
@@ -56,57 +57,18 @@ export const CALLS_MAX = 100;
  */
 const OLDEST_FIRST = 'toUnixTimestamp64Milli(hit_time), hit_id';
 
-/** A line of a batch that could not be read: the reason is all that is stored of it. */
-function isUnreadableLine(row: Row): boolean {
-  return row['batch_id'] !== '' && row['verdict_code'] === 120;
-}
-
-function hitOf(row: Row): ConversionHit {
-  const endpoint = ENDPOINTS.find((name) => name === row['endpoint']);
-  return {
-    hitId: textOf(row, 'hit_id'),
-    receivedAtMs: Date.parse(`${textOf(row, 'hit_time').replace(' ', 'T')}Z`),
-    endpoint: endpoint === undefined || endpoint === 'click' ? 'unknown' : endpoint,
-    method: textOf(row, 'method'),
-    path: textOf(row, 'path'),
-    query: textOf(row, 'query'),
-    body: textOf(row, 'body'),
-    bodyIsBase64: false,
-    contentType: textOf(row, 'content_type'),
-    cookies: textOf(row, 'cookies'),
-    ip: textOf(row, 'ip'),
-    userAgent: textOf(row, 'user_agent'),
-    referer: textOf(row, 'referer'),
-    fromBrowser: row['from_browser'] === 1,
-    ...(isUnreadableLine(row) && {
-      batch: { line: Number(row['batch_line']), error: textOf(row, 'detail') },
-    }),
-  };
-}
-
-function kindOf(row: Row): BatchKind {
-  if (row['channel'] !== 'manual') return 'postbacks';
-  return row['endpoint'] === 'manual' ? 'manual' : 'corrections';
-}
-
-function batchOf(row: Row): BatchOrigin | undefined {
-  const batchId = textOf(row, 'batch_id');
-  if (batchId === '') return undefined;
-  return {
-    batchId,
-    advertiserId: row['channel'] === 'batch' ? Number(row['advertiser_id']) : 0,
-    kind: kindOf(row),
-    author: textOf(row, 'author'),
-    suppressPostbacks: row['suppress_postbacks'] === 1,
-  };
-}
+/** All columns of a stored call; typed are those that it is judged by again. */
+type StoredCall = Row & OriginalRow;
 
 /** A replay may do what the call that it replays might: its own batch is only who asked for it. */
-async function broughtBy(context: ExplainContext, row: Row): Promise<BatchOrigin | undefined> {
-  const original = textOf(row, 'replayed_from');
+async function broughtBy(
+  context: ExplainContext,
+  row: StoredCall,
+): Promise<BatchOrigin | undefined> {
+  const { replayed_from: original } = row;
   if (original === '') return batchOf(row);
   const found = (await findOriginals(context.clickhouse, [original])).get(original);
-  return found && batchOfOriginal(found);
+  return found && batchOf(found);
 }
 
 /** A replay whose original counted before was not judged at all. */
@@ -153,7 +115,7 @@ function agreeWith(checks: readonly TracedCheck[], row: Row): readonly TracedChe
 
 async function traceRow(
   context: ExplainContext,
-  row: Row,
+  row: StoredCall,
   click: StoredClick | undefined,
 ): Promise<readonly TracedCheck[]> {
   const whole = await context.store.at(Number(row['catalogue_version']));
@@ -163,11 +125,8 @@ async function traceRow(
     batch === undefined || batch.advertiserId === 0
       ? whole
       : snapshotOfAdvertiser(whole, batch.advertiserId);
-  const origin = {
-    replayedFrom: textOf(row, 'replayed_from'),
-    tokenVerifiedBefore: row['token_valid'] === 1,
-  };
-  const call = decodeCall(hitOf(row), origin, batch);
+  const hit = hitOfOriginal(row, row.hit_id, undefined, context.ips);
+  const call = decodeCall(hit, originOf(row, context.ips), batch);
   const lookups = lookupsOf(call, snapshot, codec);
   const pending = row['click_pending'] === 1;
   const answer: ClickAnswer =
@@ -233,12 +192,19 @@ async function transactionsNamed(
   return { transactions, events };
 }
 
+/** The row as the asker may see it. */
+function shownTo(principal: Principal, row: Row): Row {
+  const hidden = hiddenColumnsOf(principal);
+  return Object.fromEntries(Object.entries(row).filter(([column]) => !hidden.has(column)));
+}
+
 async function explainCall(
   context: ExplainContext,
   codec: ClickIdCodec,
   principal: Principal,
-  row: Row,
+  call: StoredCall,
 ): Promise<Row> {
+  const { hit_ms: _, ...row } = call;
   const { clickhouse } = context;
   const transactionId = textOf(row, 'transaction_id');
   const clickId = row['click_time'] === null ? '' : textOf(row, 'click_id');
@@ -246,22 +212,23 @@ async function explainCall(
   const found = findClick(clickhouse, codec, clickId);
   const [click, checks, named, replayedAs] = await Promise.all([
     found,
-    found.then((known) => traceRow(context, row, known?.stored)),
+    found.then((known) => traceRow(context, call, known?.stored)),
     transactionsNamed(clickhouse, transactionId, blocking),
     replayOf(context, row),
   ]);
-  const own = (items: readonly Row[]): Row[] => items.filter((item) => ownsRow(principal, item));
+  const own = (items: readonly Row[]): Row[] =>
+    items.filter((item) => ownsRow(principal, item)).map((item) => shownTo(principal, item));
   const request = Object.fromEntries(REQUEST_FIELDS.map((name) => [name, row[name]]));
   return {
     ...verdictOf(row),
-    request,
+    request: shownTo(principal, request),
     catalogue_version: row['catalogue_version'],
     checks,
     // A call to one's own offer may name a click that is someone else's.
     click: click !== undefined && ownsRow(principal, click.row) ? click.row : null,
     transactions: own(named.transactions),
     events: own(named.events),
-    row: { ...row, replayed_as: replayedAs },
+    row: { ...shownTo(principal, row), replayed_as: replayedAs },
   };
 }
 
@@ -324,8 +291,9 @@ export async function explain(
     .then(({ state }) => createClickIdCodec(state.click_id_keys));
   const [codec, rows, clicks] = await Promise.all([
     current,
-    clickhouse.query<Row>(
-      `SELECT * EXCEPT (lane, position, block_row, writer, chunk_time, chunk_hits, block_time) FROM postback_log
+    clickhouse.query<StoredCall>(
+      `SELECT * EXCEPT (lane, position, block_row, writer, chunk_time, chunk_hits, block_time), toUnixTimestamp64Milli(hit_time) AS hit_ms
+       FROM postback_log
        WHERE ${column} = {id:String} AND ${tenant.sql} ORDER BY ${OLDEST_FIRST} LIMIT ${CALLS_MAX}`,
       { id, ...tenant.parameters },
     ),

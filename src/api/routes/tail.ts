@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { messageOf } from '../../domain/app-error.ts';
-import { ownsRow, type Principal } from '../../reports/principal.ts';
+import { ownsRow, tenancyOf, type Principal } from '../../reports/principal.ts';
 import { identify } from '../authentication.ts';
 import { principalOf, queryParameters, type ApiContext } from '../context.ts';
 import { listOf, object, responses, type JsonSchema } from '../documents/document.ts';
@@ -65,16 +65,21 @@ function isWanted(filters: Filters, principal: Principal, event: TailEvent): boo
   return [...filters].every(([name, values]) => values.includes(String(event[name])));
 }
 
-/** Ends the stream when the request's credentials are no longer good. */
+function seesTheSame(one: Principal, other: Principal): boolean {
+  return one.role === other.role && tenancyOf(one)?.id === tenancyOf(other)?.id;
+}
+
+/** Ends the stream when the request's credentials are no longer good, or are those of someone who sees other rows. */
 function watchCredentials(
   context: ApiContext,
   request: FastifyRequest,
+  began: Principal,
   response: ServerResponse,
 ): NodeJS.Timeout {
   return setInterval(() => {
     identify(context, request).then(
       (principal) => {
-        if (principal === undefined) response.end();
+        if (principal === undefined || !seesTheSame(began, principal)) response.end();
       },
       // Not known is not revoked: an outage of the store ends no stream.
       (error: unknown) => context.logger.debug({ error: messageOf(error) }, 'keys were not read'),
@@ -111,7 +116,7 @@ export function registerTailRoutes(app: FastifyInstance, context: ApiContext, hu
       },
     );
     const heartbeat = setInterval(() => response.write(': still here\n\n'), HEARTBEAT_MS);
-    const watch = watchCredentials(context, request, response);
+    const watch = watchCredentials(context, request, principal, response);
     response.once('close', () => {
       clearInterval(heartbeat);
       clearInterval(watch);

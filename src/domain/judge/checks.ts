@@ -11,7 +11,7 @@ import {
   type Failure,
 } from '../participants.ts';
 import { dateInZone, formatInZone } from '../time-buckets.ts';
-import { short } from '../values.ts';
+import { parseId, short } from '../values.ts';
 import type { VerdictSlug } from '../verdicts.ts';
 import { parameterOf } from './call.ts';
 import { cookiesOf, type Case } from './resolve.ts';
@@ -81,6 +81,13 @@ function judgeBatchClick({ call, reference, snapshot }: Case): Failure | undefin
   );
 }
 
+/** An offer beside one of the call, by its id only where both are of one advertiser: they see the row. */
+function nameOffer({ snapshot }: Case, offerId: number, besideId: number): string {
+  const owner = snapshot.offer(offerId)?.advertiser_id;
+  const isTheirs = owner !== undefined && owner === snapshot.offer(besideId)?.advertiser_id;
+  return isTheirs ? `offer ${offerId}` : 'another offer';
+}
+
 function judgePromoCode(item: Case): Failure | undefined {
   if (item.promo !== undefined) return undefined;
   const code = parameterOf(item.call, 'code');
@@ -94,9 +101,13 @@ function judgePromoCode(item: Case): Failure | undefined {
     const detail = `${short(code)} is no promo code: codes have 1 to 100 Latin letters and digits`;
     return fail('promo_code_not_found', detail, hintOfText('code', code));
   }
-  if (item.promoEntries.length > 0) {
-    const offers = item.promoEntries.map((entry) => entry.offer_id).join(', ');
-    const detail = `the code ${code} exists for offer ${offers}, not for offer ${parameterOf(item.call, 'offer_id')}`;
+  const wanted = item.requestOffer;
+  // A code of other advertisers' offers alone does not exist for this one.
+  const offers = item.promoEntries
+    .map((entry) => entry.offer_id)
+    .filter((id) => item.snapshot.offer(id)?.advertiser_id === wanted?.advertiser_id);
+  if (wanted !== undefined && offers.length > 0) {
+    const detail = `the code ${code} exists for offer ${offers.join(', ')}, not for offer ${wanted.id}`;
     return fail(
       'promo_code_not_found',
       detail,
@@ -105,7 +116,7 @@ function judgePromoCode(item: Case): Failure | undefined {
   }
   return fail(
     'promo_code_not_found',
-    `no promo code ${short(code)} exists`,
+    `no promo code ${short(code)} exists${wanted === undefined ? '' : ` for offer ${wanted.id}`}`,
     hintOfText('code', code),
   );
 }
@@ -163,7 +174,7 @@ function judgeCookie(item: Case): Failure | undefined {
   if (wanted !== undefined && opened.offerId !== wanted) {
     return fail(
       'invalid_cookie',
-      `the cookie's click belongs to offer ${opened.offerId}, the call to offer ${wanted}`,
+      `the cookie's click belongs to ${nameOffer(item, opened.offerId, wanted)}, the call to offer ${wanted}`,
     );
   }
   return undefined;
@@ -196,7 +207,8 @@ function judgeClickId(item: Case): Failure | undefined {
   }
   const wanted = parameterOf(item.call, 'offer_id');
   if (wanted !== '' && item.requestOffer?.id !== item.storedClick.offer_id) {
-    const detail = `the click belongs to offer ${item.storedClick.offer_id}, the call names offer ${wanted}`;
+    const owner = nameOffer(item, item.storedClick.offer_id, parseId(wanted));
+    const detail = `the click belongs to ${owner}, the call names offer ${wanted}`;
     return fail(
       'invalid_click_id',
       detail,
@@ -262,7 +274,8 @@ function judgeGoalFound(item: Case): Failure | undefined {
     return fail('goal_not_found', detail, hintOfText('goal_alias', alias));
   }
   if (item.goal.offer_id !== offerId) {
-    const detail = `goal ${item.goal.id} belongs to offer ${item.goal.offer_id}, the call to offer ${offerId}`;
+    const owner = nameOffer(item, item.goal.offer_id, offerId);
+    const detail = `goal ${item.goal.id} belongs to ${owner}, the call to offer ${offerId}`;
     return fail(
       'goal_not_found',
       detail,

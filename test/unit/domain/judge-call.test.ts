@@ -119,6 +119,22 @@ describe('a token', () => {
     expect(row('conv', `click_id=${CLICK_ID}&token=${token}`).verdict).toBe('invalid_token');
   });
 
+  test('is in no column, wherever it stands in the call', () => {
+    const calls = [
+      row('unknown', '', { path: `/track/conv&click_id=x&token=${TOKEN}` }),
+      row('conv', `click_id=x?token=${TOKEN}`, { click: 'not-asked' }),
+      row('conv', '', { body: `{'click_id':'x','token':'${TOKEN}'}`, click: 'not-asked' }),
+      row('conv', 'click_id=x', {
+        referer: `https://shop.example/?token=${TOKEN}`,
+        click: 'not-asked',
+      }),
+    ];
+    for (const call of calls) {
+      expect(call.verdict_code).not.toBe(0);
+      expect(JSON.stringify(call)).not.toContain(TOKEN);
+    }
+  });
+
   test('is what makes payout, revenue and status count', () => {
     const sent = `click_id=${CLICK_ID}&payout=1&revenue=2&conv_status=pending&amount=9.5&currency=eur`;
     expect(row('conv', `${sent}&token=${TOKEN}`)).toMatchObject({
@@ -213,7 +229,7 @@ describe('/track/goal', () => {
       "another offer's click under the offer's name",
       'offer_id=16',
       `slc_16=${newer}`,
-      'belongs to offer 17',
+      'belongs to another offer',
     ],
     ['a name that does not fit its click', '', `slc_16=${newer}`, 'no click id of ours'],
   ])('with %s is 104', (_, query, cookies, detail) => {
@@ -321,6 +337,17 @@ describe('promo codes', () => {
       verdict: 'promo_code_not_found',
       promo_code: code,
     });
+  });
+
+  test('a code of another offer is told to the advertiser of both, to nobody else', () => {
+    const detailOf = (state: CatalogueState): string =>
+      row('promo', 'code=promo22&offer_id=17', { state }).detail;
+    const ofBoth = { ...STATE, offers: [offer(), offer({ id: 17 })] };
+    expect(detailOf(ofBoth)).toBe('the code promo22 exists for offer 16, not for offer 17');
+    expect(detailOf(STATE)).toBe('no promo code promo22 exists for offer 17');
+    expect(row('promo', 'code=nosuch&offer_id=17').detail).toBe(
+      'no promo code nosuch exists for offer 17',
+    );
   });
 
   test.each([
