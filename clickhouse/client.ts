@@ -36,6 +36,8 @@ export interface ClickHouse {
 }
 
 const REQUEST_TIMEOUT_MS = 30_000;
+/** A file's first byte comes when all its rows are sorted, and who saves it may pause. */
+const STREAM_SILENCE_MS = 10 * 60_000;
 /** Codes that a later attempt may not meet: timeouts, memory, too many parts or queries, shutdown, read-only disk. */
 const RETRYABLE_CODES = new Set([
   '159',
@@ -77,7 +79,7 @@ async function guarded<T>(work: Promise<T>): Promise<T> {
 }
 
 export function createClickHouse(settings: ClickHouseSettings): ClickHouse {
-  const raw = createClient({
+  const options = {
     url: settings.url,
     username: settings.user,
     password: settings.password,
@@ -92,7 +94,9 @@ export function createClickHouse(settings: ClickHouseSettings): ClickHouse {
       date_time_input_format: 'best_effort',
       wait_end_of_query: 1,
     },
-  });
+  } as const;
+  const raw = createClient(options);
+  const streams = createClient({ ...options, request_timeout: STREAM_SILENCE_MS });
   return {
     database: settings.database,
     privateDatabase: `${settings.database}_private`,
@@ -110,7 +114,7 @@ export function createClickHouse(settings: ClickHouseSettings): ClickHouse {
       ),
     async stream(sql, parameters, signal) {
       const result = await guarded(
-        raw.exec({
+        streams.exec({
           query: sql,
           query_params: { ...parameters },
           abort_signal: signal,
@@ -131,6 +135,8 @@ export function createClickHouse(settings: ClickHouseSettings): ClickHouse {
       result.stream.resume();
     },
     ping: () => raw.ping().then(({ success }) => success),
-    close: () => raw.close(),
+    async close() {
+      await Promise.all([raw.close(), streams.close()]);
+    },
   };
 }

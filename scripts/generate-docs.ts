@@ -58,6 +58,8 @@ const OWN: Readonly<Record<string, Column>> = {
   rejected: { type: 'UInt64', comment: 'Conversions with that status' },
   hold: { type: 'UInt64', comment: 'Conversions with that status' },
   invalid_traffic: { type: 'UInt64', comment: 'Conversion calls that became nothing' },
+  payout: { type: 'Decimal(38, 4)', comment: 'Sum of what conversions pay to affiliates' },
+  revenue: { type: 'Decimal(38, 4)', comment: 'Sum of what conversions bring from the advertiser' },
   profit: { type: 'Decimal(38, 4)', comment: 'revenue - payout' },
 };
 
@@ -66,6 +68,10 @@ const OF_VIEW: Readonly<Record<string, Column>> = {
   'transactions.released': {
     type: 'UInt8',
     comment: '1: a change freed what it claimed: it counts in no cap and holds nothing',
+  },
+  'invalid_clicks.click_time': {
+    type: "Nullable(DateTime64(3, 'UTC'))",
+    comment: 'Time inside the click id; NULL: it got none',
   },
   'invalid_traffic.released': { type: 'UInt8', comment: 'Always 0' },
 };

@@ -3,6 +3,7 @@
  * to it as to a server. One process owns a data directory; everyone else goes through this port.
  * Not here: native protocol, external data, LZ4 framing, sessions that live across requests.
  */
+import { lookup } from 'node:dns/promises';
 import { mkdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -20,6 +21,7 @@ import type { Passwords } from './users.ts';
 export interface EmbeddedClickHouseOptions {
   /** The engine's own folder; this process must be its only owner. */
   readonly dataDir: string;
+  /** Beside it, our own processes reach the engine over loopback. */
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
@@ -80,14 +82,17 @@ async function openEngine(options: EmbeddedClickHouseOptions) {
   return { engine, temporaryDir };
 }
 
-async function listen(server: Server, options: EmbeddedClickHouseOptions): Promise<number> {
+async function listen(server: Server, host: string, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(options.port, options.host, resolve);
+    server.listen(port, host, resolve);
   });
   // A TCP server's address is always an object.
   return (server.address() as AddressInfo).port;
 }
+
+/** Addresses that take connections to 127.0.0.1 as well. */
+const COVER_LOOPBACK = new Set(['127.0.0.1', '0.0.0.0', '::']);
 
 export async function createEmbeddedClickHouse(
   options: EmbeddedClickHouseOptions,
@@ -111,25 +116,34 @@ export async function createEmbeddedClickHouse(
     passwords: options.passwords,
   });
   // No limit for a whole request: an insert may stream for long. A body that stalls is cut where it is read.
-  const server = createServer(
-    { maxHeaderSize: HEADER_BYTES_MAX, keepAliveTimeout: 10_000, requestTimeout: 0 },
-    (request, response) => {
-      handle(request, response).catch((error: unknown) => {
-        options.logger.error({ error: messageOf(error) }, 'a request failed');
-        response.destroy();
-      });
-    },
-  );
-  const port = await listen(server, options);
+  const createDoor = (): Server =>
+    createServer(
+      { maxHeaderSize: HEADER_BYTES_MAX, keepAliveTimeout: 10_000, requestTimeout: 0 },
+      (request, response) => {
+        handle(request, response).catch((error: unknown) => {
+          options.logger.error({ error: messageOf(error) }, 'a request failed');
+          response.destroy();
+        });
+      },
+    );
+  const { address } = await lookup(options.host);
+  const asked = createDoor();
+  const servers = [asked];
+  const port = await listen(asked, address, options.port);
+  if (!COVER_LOOPBACK.has(address)) {
+    const own = createDoor();
+    servers.push(own);
+    await listen(own, '127.0.0.1', port);
+  }
   options.logger.info({ port, dataDir: options.dataDir }, 'embedded ClickHouse listens');
   return {
     port,
     async close() {
-      const closed = new Promise((resolve) => server.close(resolve));
-      server.closeIdleConnections();
+      const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)));
+      for (const server of servers) server.closeIdleConnections();
       await engine.close();
-      server.closeAllConnections();
-      await closed;
+      for (const server of servers) server.closeAllConnections();
+      await Promise.all(closed);
     },
   };
 }

@@ -11,6 +11,7 @@ import { EMPTY_CATALOGUE, type CatalogueState } from '../domain/catalogue.ts';
 import type { LoggedChange } from './diff.ts';
 import type { NextId } from './edits.ts';
 import { CATALOGUE_KINDS, sortState, type CatalogueKind } from './published.ts';
+import { idMaxOf } from './schema.ts';
 
 export interface CatalogueLog {
   newestVersion(): Promise<number>;
@@ -65,11 +66,17 @@ export function createCatalogueLog(clickhouse: ClickHouse): CatalogueLog {
       return sortState({ version, ...Object.fromEntries(kinds) } as unknown as CatalogueState);
     },
     async readNextIds() {
-      const rows = await clickhouse.query<{ kind: string; highest: number }>(
-        `SELECT kind, max(toUInt32OrZero(id)) AS highest FROM ${table} GROUP BY kind`,
+      const rows = await clickhouse.query<{ kind: string; highest: number; gap: number }>(
+        `WITH arraySort(groupUniqArray(toUInt32OrZero(id))) AS ids
+         SELECT kind, ids[-1] AS highest, arrayFirstIndex((id, place) -> id != place, ids, arrayEnumerate(ids)) AS gap
+         FROM ${table} WHERE toUInt32OrZero(id) > 0 GROUP BY kind`,
       );
-      const highest = new Map(rows.map((row) => [row.kind, row.highest]));
-      return (kind) => (highest.get(kind) ?? 0) + 1;
+      const used = new Map(rows.map((row) => [row.kind, row]));
+      return (kind) => {
+        const { highest = 0, gap = 0 } = used.get(kind) ?? {};
+        // Someone chose the highest id there is: then the lowest that was never used.
+        return highest >= idMaxOf(kind) && gap > 0 ? gap : highest + 1;
+      };
     },
     append(version, changes, author) {
       const writer = randomUUID();

@@ -162,3 +162,40 @@ export function findFaults(state: CatalogueState): Fault[] {
     ...postbackFaults(state, offers, affiliates),
   ];
 }
+
+function moves<T extends { readonly id: number }>(
+  before: readonly T[],
+  after: readonly T[],
+  ownerOf: (item: T) => number,
+  describe: (item: T, owner: number) => Fault,
+): Fault[] {
+  const owners = new Map(before.map((item) => [item.id, ownerOf(item)]));
+  return after.flatMap((item) => {
+    const owner = owners.get(item.id) ?? ownerOf(item);
+    return owner === ownerOf(item) ? [] : [describe(item, owner)];
+  });
+}
+
+/** What may not change its owner: a goal's conversions are counted under its offer, a postback's log is its affiliate's. */
+export function findMoves(before: CatalogueState, after: CatalogueState): Fault[] {
+  return [
+    ...moves(
+      before.goals,
+      after.goals,
+      (goal) => goal.offer_id,
+      ({ id, offer_id }, owner) => ({
+        field: `goals[id=${id}].offer_id`,
+        message: `goal ${id} is of offer ${owner} and can't become one of offer ${offer_id}: give it another id`,
+      }),
+    ),
+    ...moves(
+      before.affiliate_postbacks,
+      after.affiliate_postbacks,
+      (postback) => postback.affiliate_id,
+      ({ id, affiliate_id }, owner) => ({
+        field: `affiliate_postbacks[id=${id}].affiliate_id`,
+        message: `affiliate postback ${id} is of affiliate ${owner} and can't become one of affiliate ${affiliate_id}: give it another id`,
+      }),
+    ),
+  ];
+}

@@ -27,6 +27,9 @@ const ID_MAX = 2 ** 32 - 1;
 const NAME_MAX = 200;
 const URL_MAX = 4_000;
 
+/** The highest id that an entity of a kind may have. */
+export const idMaxOf = (kind: string): number => (kind === 'offers' ? OFFER_ID_MAX : ID_MAX);
+
 const id = z.number().int().min(1).max(ID_MAX);
 const name = z.string().trim().min(1).max(NAME_MAX);
 const cap = z.number().int().min(0).nullable().default(null);

@@ -18,7 +18,7 @@ import { diffStates, type EntityChange } from './diff.ts';
 import type { NextId } from './edits.ts';
 import { createCatalogueLog } from './log.ts';
 import { publishState, sortState } from './published.ts';
-import { findFaults, findHostFaults } from './rules.ts';
+import { findFaults, findHostFaults, findMoves } from './rules.ts';
 import type { Fault } from './schema.ts';
 
 export class CatalogueFaults extends AppError {
@@ -111,6 +111,7 @@ export function createCatalogueStore(deps: {
       const after = sortState({ ...edit(before, await log.readNextIds()), version });
       const faults = [
         ...findFaults(after),
+        ...findMoves(before, after),
         ...findHostFaults(before, after, deps.outgoingAllow ?? []),
       ];
       if (faults.length > 0) throw new CatalogueFaults(faults);

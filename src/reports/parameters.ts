@@ -100,6 +100,8 @@ export interface Period {
   readonly toMs: number | undefined;
 }
 
+const isDate = (text: string): boolean => /^\d{4}-\d{2}-\d{2}$/.test(text);
+
 function parseBound(
   parameters: ReportParameters,
   name: 'from' | 'to',
@@ -107,7 +109,7 @@ function parseBound(
 ): number | undefined {
   const text = single(parameters, name);
   if (text === undefined) return undefined;
-  if (/^\d{4}-\d{2}-\d{2}$/.test(text)) {
+  if (isDate(text)) {
     const wall = wallOfDate(text) ?? refuse(name, SHAPE);
     return instantOfWall(zone, name === 'to' ? wall + DAY_MS : wall);
   }
@@ -119,7 +121,13 @@ export function parsePeriod(parameters: ReportParameters, zone: string): Period 
     fromMs: parseBound(parameters, 'from', zone),
     toMs: parseBound(parameters, 'to', zone),
   };
-  if (period.fromMs !== undefined && period.toMs !== undefined && period.toMs < period.fromMs)
-    refuse('to', 'is before from');
+  const { fromMs, toMs } = period;
+  const [from = '', to = ''] = [single(parameters, 'from'), single(parameters, 'to')];
+  // Days are compared as days: one that ends where the other begins is before it, one that a zone skipped is not.
+  const isReversed =
+    isDate(from) && isDate(to)
+      ? to < from
+      : fromMs !== undefined && toMs !== undefined && toMs < fromMs;
+  if (isReversed) refuse('to', 'is before from');
   return period;
 }

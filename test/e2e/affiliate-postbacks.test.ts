@@ -125,6 +125,12 @@ it('an affiliate keeps its own entries and sees its own attempts; nobody else’
   expect((await advertiser.send('DELETE', `/affiliate-postbacks/${own}`)).status).toBe(403);
   const stolen = { affiliate_id: 1, url: 'https://tracker.example/' };
   expect((await neighbour.send('POST', '/affiliate-postbacks', stolen)).status).toBe(404);
+  // Or one could take the last id, and nobody else would get any.
+  const chosen = { id: 2 ** 32 - 1, url: 'https://t.example/' };
+  expect(await neighbour.send('POST', '/affiliate-postbacks', chosen)).toMatchObject({
+    status: 422,
+    fields: ['id'],
+  });
 
   await untilEdgesKnow();
   const transaction = await convert();

@@ -111,6 +111,9 @@ describe('entities', () => {
       '/offers/999',
       '/goals/x',
       '/deployments/10',
+      // What belongs to nobody has this id.
+      '/advertisers/0',
+      '/affiliates/0',
       '/promo-codes/999',
       '/offers/%00',
       '/nothing/1',
@@ -372,6 +375,17 @@ describe('DELETE', () => {
   });
 });
 
+describe('an id that someone chose', () => {
+  it('may be the highest there is: the lowest that was never used is next', async () => {
+    await made('/affiliates', { id: 2 ** 32 - 1, name: 'Last' });
+    const { id } = await made('/affiliates', { name: 'Next' });
+    const listed = (await api.get('/affiliates?limit=1000')).rows.map((row) => Number(row['id']));
+    expect(listed.filter((other) => other < Number(id))).toHaveLength(Number(id) - 1);
+    expect((await api.send('DELETE', `/affiliates/${String(id)}`)).status).toBe(204);
+    expect((await made('/affiliates', { name: 'After' }))['id']).toBeGreaterThan(Number(id));
+  });
+});
+
 describe('promo codes', () => {
   it('may be one affiliate’s on several offers, in any case, and nobody else’s', async () => {
     await made('/promo-codes', { code: 'Spring', affiliate_id: 1, offer_id: 10 });
@@ -448,6 +462,7 @@ describe('promo codes', () => {
         code: `MANY${n}`,
         affiliate_id: 1,
         offer_id: 10,
+        description: 'я'.repeat(2_000),
       }));
     for (const items of [codes(1_001), [], 'x'])
       expect(await api.send('POST', '/promo-codes/bulk', { items })).toMatchObject({
@@ -462,6 +477,9 @@ describe('promo codes', () => {
       created: 0,
       refused: 1_000,
     });
+    // Some megabytes: more than a pipe takes at once.
+    const exported = await sluice.run(['catalogue', 'export']);
+    expect(exported.match(/code: MANY\d+$/gm)).toHaveLength(1_000);
   });
 });
 

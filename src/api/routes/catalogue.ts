@@ -85,6 +85,10 @@ function createPostback(
   const named = draft['affiliate_id'];
   if (own !== undefined && named !== undefined && named !== own)
     throw new EditRefused('missing', [], 'there is no such affiliate');
+  if (own !== undefined && draft['id'] !== undefined)
+    throw new EditRefused('invalid', [
+      { field: 'id', message: 'is given by Sluice: leave it out' },
+    ]);
   const whole = own === undefined ? draft : { ...draft, affiliate_id: own };
   const edited = createEntity(state, nextId, 'affiliate_postbacks', whole);
   checkNamed(state, edited.entity, principal);
@@ -137,7 +141,8 @@ async function refuseWhileInUse(
   kind: EditableKind,
   id: string,
 ): Promise<void> {
-  if (kind !== 'advertisers' && kind !== 'affiliates') return;
+  // 0 stands for no tenant.
+  if ((kind !== 'advertisers' && kind !== 'affiliates') || id === '0') return;
   const column = kind === 'advertisers' ? 'advertiser_id' : 'affiliate_id';
   const keys = (await context.apiKeys.list()).filter((key) => String(key[column]) === id);
   if (keys.length > 0)

@@ -33,6 +33,14 @@ describe('a period', () => {
     expect([day('2011-12-29'), day('2011-12-30'), day('2011-12-31')]).toEqual([24, 0, 24]);
   });
 
+  it.each([
+    ['2026-05-03', '2026-05-01'],
+    ['2026-05-02', '2026-05-01'],
+    ['2026-05-02T00:00:01Z', '2026-05-02T00:00:00Z'],
+  ])('from %s to %s is refused', (from, to) => {
+    expect(() => parsePeriod(given(`from=${from}&to=${to}`), 'UTC')).toThrow('is before from');
+  });
+
   it('takes an instant with any offset, and without one as wall time of the zone', () => {
     const expected = Date.parse('2026-05-31T10:00:00.250Z');
     for (const text of [
