@@ -130,7 +130,7 @@ export function isLoopbackHost(host: string): boolean {
 }
 
 /** The address under which a process of this host reaches what listens on `host`. */
-function reachableHost(host: string): string {
+export function reachableHost(host: string): string {
   if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
   return host.includes(':') ? `[${host}]` : host;
 }

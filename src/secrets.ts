@@ -3,7 +3,15 @@
  * with the same data dir reads the same. A secret given by a setting wins and is not written.
  */
 import { randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
 import { createIpStorage, type IpStorage } from './domain/ip-storage.ts';
@@ -12,52 +20,56 @@ export interface Secrets {
   readonly adminKey: string;
   readonly redisPassword: string;
   readonly clickhousePassword: string;
-  /** True for the call that generated the admin key: print it then. */
-  readonly created: boolean;
+  /** False while nobody was shown the generated admin key: `up` prints it then. */
+  readonly adminKeyShown: boolean;
 }
 
-function generate(): Omit<Secrets, 'created'> {
+function generate(): Secrets {
   const secret = (bytes: number): string => randomBytes(bytes).toString('base64url');
   return {
     adminKey: `sla_${secret(24)}`,
     redisPassword: secret(24),
     clickhousePassword: secret(24),
+    adminKeyShown: false,
   };
 }
 
-function parse(text: string): Omit<Secrets, 'created'> {
+const fileOf = (config: Config): string => join(config.dataDir, 'secrets.json');
+
+function writeDraft(file: string, secrets: Secrets): string {
+  const draft = `${file}.${process.pid}`;
+  writeFileSync(draft, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });
+  return draft;
+}
+
+/** Notes that the generated admin key was shown, so that it is not again. */
+export function noteAdminKeyShown(config: Config): void {
+  const file = fileOf(config);
   // Written by this module alone.
-  return JSON.parse(text) as Omit<Secrets, 'created'>;
+  const secrets = JSON.parse(readFileSync(file, 'utf8')) as Secrets;
+  renameSync(writeDraft(file, { ...secrets, adminKeyShown: true }), file);
 }
 
 /** Reads the secrets, or makes them; of two processes that make them at once, one wins and both read the same. */
 export function openSecrets(config: Config): Secrets {
-  const file = join(config.dataDir, 'secrets.json');
+  const file = fileOf(config);
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
-  let created = false;
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    const draft = `${file}.${process.pid}`;
-    writeFileSync(draft, `${JSON.stringify(generate(), null, 2)}\n`, { mode: 0o600 });
+  if (!existsSync(file)) {
+    const draft = writeDraft(file, generate());
     try {
       linkSync(draft, file);
-      created = true;
-    } catch (linkError) {
-      if ((linkError as NodeJS.ErrnoException).code !== 'EEXIST') throw linkError;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     } finally {
       rmSync(draft, { force: true });
     }
-    text = readFileSync(file, 'utf8');
   }
-  const secrets = parse(text);
-  return {
-    ...secrets,
-    adminKey: config.adminKey ?? secrets.adminKey,
-    created: created && config.adminKey === null,
-  };
+  // Written by this module alone; before there was a note, only `up` made them, and showed the key.
+  const kept = JSON.parse(readFileSync(file, 'utf8')) as Partial<Secrets> &
+    Omit<Secrets, 'adminKeyShown'>;
+  const secrets = { adminKeyShown: true, ...kept };
+  if (config.adminKey === null) return secrets;
+  return { ...secrets, adminKey: config.adminKey, adminKeyShown: true };
 }
 
 export function redisUrlOf(config: Config, secrets: Secrets): string {

@@ -6,7 +6,7 @@ import { createApiServer } from '../api/server.ts';
 import { createCatalogueStore } from '../catalogue/store.ts';
 import type { Config } from '../config.ts';
 import { messageOf } from '../domain/app-error.ts';
-import { connectRedis } from '../redis/connect.ts';
+import { connectRedis, createRedisErrorLog } from '../redis/connect.ts';
 import { createRedisKeys } from '../redis/keys.ts';
 import { clickhouseAccessOf, ipStorageOf, openSecrets, redisUrlOf } from '../secrets.ts';
 import { announceReady, createLogger, untilAskedToEnd } from './process.ts';
@@ -19,7 +19,7 @@ export async function runApi(config: Config): Promise<number> {
   const secrets = openSecrets(config);
   const keys = createRedisKeys();
   const redisUrl = redisUrlOf(config, secrets);
-  const onRedisError = (error: Error): void => logger.debug({ error: error.message }, 'Redis');
+  const onRedisError = createRedisErrorLog(logger);
   const redis = connectRedis(redisUrl, 'state', onRedisError);
   const clickhouse = createClickHouse(clickhouseAccessOf(config, secrets));
   const { outgoingAllow } = config;

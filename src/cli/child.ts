@@ -29,6 +29,8 @@ export interface Child {
   readonly name: string;
   /** Resolves when a forked role says it is ready; rejects when it ends before. Programs: at once. */
   readonly ready: Promise<void>;
+  /** From now on its end is no death: whoever ended it meant all of us. */
+  letGo(): void;
   /** Asks it to end, and makes it end after `killAfterMs`. Resolves when it is gone. */
   stop(killAfterMs: number): Promise<void>;
 }
@@ -93,15 +95,21 @@ export function startChild(spec: ChildSpec): Child {
   });
   ready.catch(() => undefined);
 
+  /** Detached: a terminal's Ctrl-C reaches its whole group at once, and stores would end before edges. */
   function launch(): ChildProcess {
     const { command, env } = spec;
     if ('script' in command) {
       return fork(command.script, [...command.args], {
         env,
+        detached: true,
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       });
     }
-    return spawn(command.program, [...command.args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    return spawn(command.program, [...command.args], {
+      env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
   }
 
   function start(): void {
@@ -135,13 +143,18 @@ export function startChild(spec: ChildSpec): Child {
     });
   }
 
+  function letGo(): void {
+    stopping = true;
+    clearTimeout(timer);
+  }
+
   start();
   return {
     name: spec.name,
     ready,
+    letGo,
     async stop(killAfterMs) {
-      stopping = true;
-      clearTimeout(timer);
+      letGo();
       const child = current;
       if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
       const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));

@@ -67,7 +67,12 @@ async function checkQueues({ redis, keys }: Instance): Promise<Finding[]> {
 function checkSpool(config: Config): Finding[] {
   const spool = join(config.dataDir, 'spool');
   if (!existsSync(spool))
-    return [wrong('spool', `${spool} does not exist: has an edge ever run here?`)];
+    return [
+      fine(
+        'spool',
+        `no edge has run on ${config.dataDir}; doctor sees the spools of edges only where they are`,
+      ),
+    ];
   const folders = readdirSync(spool).filter((name) => /^[0-9]+$/.test(name));
   const opened = folders.flatMap((name) =>
     readdirSync(join(spool, name))

@@ -1,7 +1,8 @@
 /** The command line. Each command's work is in a file of its own, loaded when it is asked for. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { messageOf } from '../domain/app-error.ts';
 import { readConfig, type Config } from '../config.ts';
+import { parseId } from '../domain/values.ts';
 import { BEHIND_EDGE, yieldCores } from '../niceness.ts';
 import type { ReplayCommandOptions } from './replay.ts';
 
@@ -25,6 +26,12 @@ async function run(work: (config: Config) => Promise<number>): Promise<void> {
 function runBehindEdge(work: (config: Config) => Promise<number>): Promise<void> {
   yieldCores(BEHIND_EDGE);
   return run(work);
+}
+
+function readId(text: string): number {
+  const id = parseId(text);
+  if (id === 0) throw new InvalidArgumentError('It must be an id: a whole number of 1 or more.');
+  return id;
 }
 
 const program = new Command('sluice')
@@ -92,7 +99,7 @@ catalogue
 program
   .command('batch')
   .argument('<file>', 'CSV with a header, NDJSON or a JSON array of postbacks, plain or gzip')
-  .requiredOption('--advertiser <id>', 'whose offers the postbacks are for', Number)
+  .requiredOption('--advertiser <id>', 'whose offers the postbacks are for', readId)
   .option(
     '--key <text>',
     'idempotency key; without one the same file is one batch, however often it is sent',
@@ -166,4 +173,8 @@ try {
   if (!(error instanceof CommanderError)) throw error;
   exitCode = error.exitCode === 0 ? 0 : BAD_USAGE;
 }
+/** A pipe takes what its reader has room for: the rest is written later, and `exit` would drop it. */
+const written = (stream: NodeJS.WriteStream): Promise<void> =>
+  new Promise((done) => stream.write('', () => done()));
+await Promise.all([written(process.stdout), written(process.stderr)]);
 process.exit(exitCode);

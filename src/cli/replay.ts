@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline/promises';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Config } from '../config.ts';
+import { reachableHost, type Config } from '../config.ts';
 import { isVerdictSlug, verdictOf } from '../domain/verdicts.ts';
 import type { ReplayStatus } from '../reports/replays.ts';
 import { openSecrets } from '../secrets.ts';
@@ -58,10 +58,10 @@ class Refused extends Error {
 }
 
 async function ask<T>(config: Config, path: string, body?: object): Promise<T> {
-  const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host;
+  const address = `${reachableHost(config.host)}:${config.apiPort}`;
   let response: Response;
   try {
-    response = await fetch(`http://${host}:${config.apiPort}/api/v1${path}`, {
+    response = await fetch(`http://${address}/api/v1${path}`, {
       method: body === undefined ? 'GET' : 'POST',
       headers: {
         authorization: `Bearer ${openSecrets(config).adminKey}`,
@@ -73,7 +73,7 @@ async function ask<T>(config: Config, path: string, body?: object): Promise<T> {
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
   } catch (error) {
-    throw new Error(`the API does not answer on ${host}:${config.apiPort}: is sluice up?`, {
+    throw new Error(`the API does not answer on ${address}: is sluice up?`, {
       cause: error,
     });
   }

@@ -14,7 +14,7 @@ import { FIRST_LOGIN } from '../accounts/accounts.ts';
 import { childEnvironment, isLoopbackHost, searchPath, type Config } from '../config.ts';
 import { AppError, messageOf } from '../domain/app-error.ts';
 import { projectPath } from '../project-root.ts';
-import { openSecrets, redisUrlOf, type Secrets } from '../secrets.ts';
+import { noteAdminKeyShown, openSecrets, redisUrlOf, type Secrets } from '../secrets.ts';
 import { startChild, type Child } from './child.ts';
 import { openInstance } from './instance.ts';
 
@@ -48,14 +48,11 @@ async function checkPort(host: string, port: number, setting: string, what: stri
   const server = createServer();
   await new Promise<void>((done, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const why =
-        error.code === 'EADDRINUSE' ? 'is taken' : `can't be used (${error.code ?? error.message})`;
-      reject(
-        new AppError(
-          'CONFIG_INVALID',
-          `port ${port} for ${what} ${why}: stop what uses it, or set ${setting} to another port`,
-        ),
-      );
+      const message =
+        error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND'
+          ? `SLUICE_HOST=${host} is no address of this machine (${error.code}): set it to one, or to 0.0.0.0 for all`
+          : `port ${port} for ${what} ${error.code === 'EADDRINUSE' ? 'is taken' : `can't be used (${error.code ?? error.message})`}: stop what uses it, or set ${setting} to another port`;
+      reject(new AppError('CONFIG_INVALID', message));
     });
     server.listen(port, host, done);
   });
@@ -67,8 +64,10 @@ async function checkPorts(config: Config): Promise<void> {
   await checkPort(config.host, config.apiPort, 'SLUICE_API_PORT', 'the API');
   if (config.redisUrl === null)
     await checkPort('127.0.0.1', config.redisPort, 'SLUICE_REDIS_PORT', 'Redis');
-  if (config.clickhouseUrl === null)
-    await checkPort(config.host, config.clickhousePort, 'SLUICE_CLICKHOUSE_PORT', 'ClickHouse');
+  if (config.clickhouseUrl === null) {
+    for (const host of new Set([config.host, '127.0.0.1']))
+      await checkPort(host, config.clickhousePort, 'SLUICE_CLICKHOUSE_PORT', 'ClickHouse');
+  }
 }
 
 function findProgram(names: readonly string[]): string | undefined {
@@ -171,16 +170,17 @@ function printReady(config: Config, secrets: Secrets): void {
       : new URL(config.clickhouseUrl).origin;
   const lines = [
     `sluice is up: tracking http://${host}:${config.edgePort}  API http://${host}:${config.apiPort}  ClickHouse ${clickhouse} (user analyst, database ${config.clickhouseDatabase})`,
-    ...(secrets.created
-      ? [
+    ...(secrets.adminKeyShown
+      ? []
+      : [
           `admin key (shown once, kept in ${join(config.dataDir, 'secrets.json')}): ${secrets.adminKey}`,
-        ]
-      : []),
+        ]),
     `console: http://${host}:${config.apiPort}/ (first sign-in: name ${FIRST_LOGIN}, password the admin key)`,
     ...(isLoopbackHost(config.host) ? [] : ['listening beyond loopback: put TLS in front']),
   ];
   // At once: who reads the first line of a pipe has the others, too.
   console.log(lines.join('\n'));
+  if (!secrets.adminKeyShown) noteAdminKeyShown(config);
 }
 
 export async function runUp(given: Config, options: { readonly demo: boolean }): Promise<number> {
@@ -251,6 +251,7 @@ export async function runUp(given: Config, options: { readonly demo: boolean }):
       Promise.all(
         children.filter(({ name }) => name.startsWith(prefix)).map((child) => child.stop(STOP_MS)),
       );
+    for (const child of children) child.letGo();
     // Edges first, while what they hand on to still runs; stores last.
     await named('edge');
     await Promise.all([named('worker'), named('api'), named('demo')]);

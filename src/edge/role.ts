@@ -14,7 +14,7 @@ import { messageOf } from '../domain/app-error.ts';
 import { reachNothing, type Reach } from '../domain/crash-points.ts';
 import { createHitIds } from '../domain/uuid-v7.ts';
 import { createChunkProducer } from '../queue/chunk-producer.ts';
-import { connectRedis } from '../redis/connect.ts';
+import { connectRedis, createRedisErrorLog } from '../redis/connect.ts';
 import { createRedisKeys, type RedisKeys } from '../redis/keys.ts';
 import { createChunkWriter, type ChunkWriter } from '../spool/chunk-writer.ts';
 import { createClickClock } from '../spool/click-clock.ts';
@@ -135,7 +135,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
   const spoolDir = join(options.dataDir, 'spool');
   mkdirSync(spoolDir, { recursive: true });
   const own = await claimFirstFolder(spoolDir, options.edgeNumberBase);
-  const onRedisError = (error: Error): void => logger.debug({ error: error.message }, 'Redis');
+  const onRedisError = createRedisErrorLog(logger);
   const redis = connectRedis(options.redisUrl, 'producer', onRedisError);
   const subscriber = connectRedis(options.redisUrl, 'subscriber', onRedisError);
   const clickhouse = createClickHouse(options.clickhouse);

@@ -1,5 +1,6 @@
 /** Redis connections, every option set on purpose (DESIGN: a producer once came back 15 s late by the default back-off). */
 import { Redis } from 'ioredis';
+import type { Logger } from 'pino';
 import { makeStringMethodsFast } from './string-methods.ts';
 
 makeStringMethodsFast();
@@ -23,6 +24,21 @@ const BY_PURPOSE: Readonly<Record<RedisPurpose, PurposeOptions>> = {
   state: { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 30_000 },
   subscriber: { maxRetriesPerRequest: null },
 };
+
+const OUTAGE_LOG_MS = 60_000;
+
+/** For the logs of roles: an outage is told once a minute, not with every try. */
+export function createRedisErrorLog(
+  logger: Pick<Logger, 'warn'>,
+  clock: () => number = Date.now,
+): (error: Error) => void {
+  let saidAtMs = -Infinity;
+  return (error) => {
+    if (clock() - saidAtMs < OUTAGE_LOG_MS) return;
+    saidAtMs = clock();
+    logger.warn({ error: error.message }, 'Redis does not answer; it is tried again all the time');
+  };
+}
 
 /** Connects in the background; the caller sees failures as rejected commands. Errors must be listened to by the caller's logger. */
 export function connectRedis(

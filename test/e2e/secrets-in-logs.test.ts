@@ -26,10 +26,9 @@ async function api(path: string, key: string, body?: object): Promise<Record<str
 }
 
 it('holds no key, password or token', async () => {
-  const secrets = JSON.parse(readFileSync(join(sluice.dataDir, 'secrets.json'), 'utf8')) as Record<
-    string,
-    string
-  >;
+  const kept = JSON.parse(readFileSync(join(sluice.dataDir, 'secrets.json'), 'utf8')) as object;
+  const secrets = Object.values(kept).filter((value) => typeof value === 'string');
+  expect(secrets).toHaveLength(3);
   const created = await api('/api-keys', sluice.adminKey, {
     role: 'advertiser',
     advertiser_id: 1,
@@ -52,6 +51,6 @@ it('holds no key, password or token', async () => {
   const logs = readdirSync(logDir).map((name) => readFileSync(join(logDir, name), 'utf8'));
   expect(logs.join('').length).toBeGreaterThan(500);
   const text = logs.join('\n');
-  for (const secret of [...Object.values(secrets), key, TOKEN, 'wrong password for the logs'])
+  for (const secret of [...secrets, key, TOKEN, 'wrong password for the logs'])
     expect(text.includes(secret), `${secret.slice(0, 6)}…`).toBe(false);
 });

@@ -20,6 +20,17 @@ afterAll(async () => {
   await Promise.all([one?.stop(), two?.stop()]);
 });
 
+function untilWell(sluice: RunningSluice): Promise<true> {
+  return waitFor(
+    () =>
+      sluice.run(['doctor']).then(
+        () => true as const,
+        () => undefined,
+      ),
+    { timeoutMs: 15_000, what: 'doctor to find nothing wrong' },
+  );
+}
+
 describe('sluice up', () => {
   it('runs two instances side by side, each with processes that name their role', () => {
     for (const role of ['edge', 'worker', 'api', 'clickhouse', 'redis-server']) {
@@ -60,6 +71,34 @@ describe('sluice up', () => {
       });
     }
     await one.edgeReady();
+  });
+
+  it('listens on any one address, and is ended by a terminal’s Ctrl-C in order', async () => {
+    const host = '127.0.0.2';
+    const other = await startSluice({ SLUICE_HOST: host }, [], { ownGroup: true });
+    try {
+      const port = new URL(other.edgeUrl).port;
+      expect((await fetch(`http://${host}:${port}/readyz`)).status).toBe(200);
+      await untilWell(other);
+      const analyst = new URL(other.clickhouseUrl).port;
+      const asked = await fetch(`http://${host}:${analyst}/?user=analyst&query=SELECT+1`);
+      expect(await asked.text()).toBe('1\n');
+      expect(await other.interrupt()).toBe(0);
+      expect(other.output()).toContain('sluice has stopped');
+      expect(other.output()).not.toContain('died');
+    } finally {
+      await other.stop();
+    }
+  });
+
+  it('is ended in order when everything of it is ended at once, as service managers do', async () => {
+    const roles = ['edge', 'worker', 'api', 'clickhouse', 'redis-server'];
+    const other = await startSluice();
+    const pids = roles.flatMap((role) => other.pidsOf(role));
+    const code = other.stop();
+    for (const pid of pids) process.kill(pid, 'SIGTERM');
+    expect(await code).toBe(0);
+    expect(other.output()).not.toContain('died');
   });
 
   it('refuses a second instance on the same data dir', async () => {
@@ -136,15 +175,25 @@ describe('the command line', () => {
     expect(output).toContain('line 4');
   });
 
+  it('refuses a catalogue file that takes another offer’s goal', async () => {
+    const file = join(one.dataDir, 'moved.yaml');
+    const offer = (id: number, goals: string): string =>
+      `  - {id: ${id}, advertiser_id: 1, title: Shop, url: "https://shop.example/", goals: ${goals}}\n`;
+    const goal = '[{id: 7, alias: sale}]';
+    const acme = 'advertisers: [{id: 1, name: Acme}]\n';
+    writeFileSync(file, `${acme}offers:\n${offer(8, goal)}`);
+    await one.run(['catalogue', 'apply', file]);
+    writeFileSync(file, `offers:\n${offer(9, goal)}`);
+    expect(await one.run(['catalogue', 'apply', file], 1)).toContain('goal 7 is of offer 8');
+  });
+
+  it('exits 2 for an advertiser that is no id', async () => {
+    const output = await one.run(['batch', 'orders.csv', '--advertiser', 'acme'], 2);
+    expect(output).toContain('must be an id');
+  });
+
   it('rebuilds Redis and says that all is well', async () => {
     expect(await one.run(['rebuild'])).toContain(`lane ${LANE_COUNT - 1}`);
-    await waitFor(
-      () =>
-        one.run(['doctor']).then(
-          () => true,
-          () => undefined,
-        ),
-      { timeoutMs: 15_000, what: 'doctor to find nothing wrong' },
-    );
+    await untilWell(one);
   });
 });

@@ -14,7 +14,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { projectPath } from '../../src/project-root.ts';
-import { clickhouseAccessOf, openSecrets, redisUrlOf } from '../../src/secrets.ts';
+import {
+  clickhouseAccessOf,
+  noteAdminKeyShown,
+  openSecrets,
+  redisUrlOf,
+} from '../../src/secrets.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 let root = '';
@@ -31,9 +36,19 @@ const config = (env: Record<string, string> = {}) =>
 
 test('are made on first use, kept, and read by everyone after', () => {
   const first = openSecrets(config());
-  expect(first.created).toBe(true);
   expect(first.adminKey).toMatch(/^sla_[\w-]{32}$/);
-  expect(openSecrets(config())).toEqual({ ...first, created: false });
+  expect(openSecrets(config())).toEqual(first);
+});
+
+test('the generated admin key is to be shown until it was, whoever made it', () => {
+  expect(openSecrets(config()).adminKeyShown).toBe(false);
+  const made = openSecrets(config());
+  expect(made.adminKeyShown).toBe(false);
+  expect(openSecrets(config({ SLUICE_ADMIN_KEY: ADMIN_KEY })).adminKeyShown).toBe(true);
+  noteAdminKeyShown(config());
+  expect(openSecrets(config())).toEqual({ ...made, adminKeyShown: true });
+  expect(statSync(join(dataDir, 'secrets.json')).mode & 0o777).toBe(0o600);
+  expect(readdirSync(dataDir)).toEqual(['secrets.json']);
 });
 
 test('are for their owner alone, whatever the umask', () => {
@@ -50,7 +65,7 @@ test('are for their owner alone, whatever the umask', () => {
 
 test('a key given by a setting wins and is not written', () => {
   const secrets = openSecrets(config({ SLUICE_ADMIN_KEY: ADMIN_KEY }));
-  expect(secrets).toMatchObject({ adminKey: ADMIN_KEY, created: false });
+  expect(secrets).toMatchObject({ adminKey: ADMIN_KEY, adminKeyShown: true });
   expect(readFileSync(join(dataDir, 'secrets.json'), 'utf8')).not.toContain(ADMIN_KEY);
   expect(openSecrets(config()).adminKey).not.toBe(ADMIN_KEY);
 });
@@ -116,9 +131,8 @@ test(`${PROCESSES} processes that start at once agree, and one of them made them
     writeFileSync(join(root, 'go'), '');
     const outputs = await Promise.all(racers.map(({ ended }) => ended));
     const secrets = outputs.map((output) => JSON.parse(output) as ReturnType<typeof openSecrets>);
-    expect(secrets.filter(({ created }) => created)).toHaveLength(1);
-    for (const { created: _, ...rest } of secrets)
-      expect(rest).toEqual(JSON.parse(readFileSync(join(dataDir, 'secrets.json'), 'utf8')));
+    for (const read of secrets)
+      expect(read).toEqual(JSON.parse(readFileSync(join(dataDir, 'secrets.json'), 'utf8')));
     expect(readdirSync(dataDir)).toEqual(['secrets.json']);
   } finally {
     for (const { child } of racers) child.kill('SIGKILL');

@@ -24,6 +24,8 @@ export interface RunningSluice {
   stop(): Promise<number | null>;
   /** SIGKILL to the supervisor alone. */
   kill(): void;
+  /** Ctrl-C as a terminal sends it, to the whole process group; only of one that has a group of its own. */
+  interrupt(): Promise<number | null>;
 }
 
 export async function freePort(): Promise<number> {
@@ -63,12 +65,17 @@ process.once('exit', () => {
 function launch(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
+  ownGroup = false,
 ): { child: ChildProcess; output: () => string } {
-  const child = spawn(projectPath('sluice'), [...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(projectPath('sluice'), [...args], {
+    env,
+    detached: ownGroup,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   running.add(child);
   let output = '';
   for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
   child.once('exit', () => running.delete(child));
   return { child, output: () => output };
 }
@@ -85,6 +92,7 @@ export async function runCommand(
 export async function startSluice(
   extra: Readonly<Record<string, string>> = {},
   args: readonly string[] = [],
+  { ownGroup = false } = {},
 ): Promise<RunningSluice> {
   const dataDir = extra['SLUICE_DATA_DIR'] ?? mkdtempSync(join(tmpdir(), 'sluice-e2e-'));
   const [edge, api, redis, clickhouse] = await Promise.all([
@@ -102,7 +110,7 @@ export async function startSluice(
     SLUICE_CLICKHOUSE_PORT: String(clickhouse),
     ...extra,
   };
-  const { child, output } = launch(['up', ...args], env);
+  const { child, output } = launch(['up', ...args], env, ownGroup);
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   await waitFor(
     () => {
@@ -148,6 +156,11 @@ export async function startSluice(
       );
     },
     kill: () => void child.kill('SIGKILL'),
+    interrupt() {
+      if (!ownGroup || child.pid === undefined) throw new Error('it has no group of its own');
+      process.kill(-child.pid, 'SIGINT');
+      return ended;
+    },
     async stop() {
       if (child.exitCode === null) child.kill('SIGTERM');
       const code = await ended;

@@ -21,7 +21,7 @@ import type { PostbackFields } from '../../src/domain/judge/fields.ts';
 import type { IpStorage } from '../../src/domain/ip-storage.ts';
 import { decodeChunk, dropContent, readContent } from '../../src/queue/chunk-content.ts';
 import { QUEUE_NAMES, type QueueName } from '../../src/queue/chunk-job.ts';
-import { connectRedis } from '../../src/redis/connect.ts';
+import { connectRedis, createRedisErrorLog } from '../../src/redis/connect.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
 import { createLaneTurn } from '../gate/lane-turn.ts';
 import { createLanes } from '../gate/lanes.ts';
@@ -72,7 +72,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
   // The host is for who reads it. In a container every process has the same id, and containers may share a host's name.
   const me = `worker-${hostname()}-${randomUUID()}`;
   const keys = createRedisKeys();
-  const onRedisError = (error: Error): void => logger.debug({ error: error.message }, 'Redis');
+  const onRedisError = createRedisErrorLog(logger);
   const redis = connectRedis(options.redisUrl, 'state', onRedisError);
   const clickhouse = createClickHouse(options.clickhouse);
   const store = createCatalogueStore({ clickhouse, redis, keys, logger });
