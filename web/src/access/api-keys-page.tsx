@@ -25,6 +25,7 @@ function KeyDialog({ onClose }: { onClose: () => void }) {
     affiliate_id: 0,
   });
   const [key, setKey] = useState('');
+  const [isSending, setSending] = useState(false);
   const client = useQueryClient();
   const problems = useErrors();
 
@@ -36,12 +37,15 @@ function KeyDialog({ onClose }: { onClose: () => void }) {
       ...(role === 'advertiser' && { advertiser_id }),
       ...(role === 'affiliate' && { affiliate_id }),
     };
+    setSending(true);
     try {
       const made = await call<{ key: string }>('POST', '/api-keys', body);
       setKey(made.key);
       await client.invalidateQueries({ queryKey: ['api-keys'] });
     } catch (error) {
       problems.take(error);
+    } finally {
+      setSending(false);
     }
   }
 
@@ -64,7 +68,12 @@ function KeyDialog({ onClose }: { onClose: () => void }) {
             />
             <TenantFields tenant={tenant} error={problems.of} onChange={setTenant} />
           </div>
-          <DialogEnd error={problems.general} submit="Create key" onCancel={onClose} />
+          <DialogEnd
+            error={problems.general}
+            submit="Create key"
+            disabled={isSending}
+            onCancel={onClose}
+          />
         </form>
       ) : (
         <>

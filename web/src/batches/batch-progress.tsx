@@ -2,7 +2,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link } from 'wouter';
 import { VERDICTS } from '../../../src/domain/verdicts.ts';
-import { get } from '../api/client.ts';
+import { get, send } from '../api/client.ts';
 import { formatNumber, formatPercent } from '../format.ts';
 import { textOf, type Row } from '../reports/cell.tsx';
 import { Badge } from '../ui/bits.tsx';
@@ -24,7 +24,7 @@ const LINES_SHOWN = 200;
 async function readLines(path: string, signal: AbortSignal): Promise<Row[]> {
   const gone = new AbortController();
   signal.addEventListener('abort', () => gone.abort());
-  const response = await fetch(`/api/v1${path}`, { signal: gone.signal });
+  const response = await send('GET', path, undefined, gone.signal);
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   const rows: Row[] = [];
   let rest = '';

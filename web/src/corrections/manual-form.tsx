@@ -6,6 +6,7 @@ import { ApiProblem, call } from '../api/client.ts';
 import { textOf, type Row } from '../reports/cell.tsx';
 import { useErrors } from '../ui/draft.ts';
 import { AreaField, ChoiceField, TextField } from '../ui/inputs.tsx';
+import { randomKey } from '../ui/random-key.ts';
 
 const TEXTS = [
   ['amount', 'Amount', 'Optional'],
@@ -25,7 +26,7 @@ export function ManualForm() {
   const [isSaving, setSaving] = useState(false);
   const [made, setMade] = useState<Row | null>(null);
   const problems = useErrors();
-  const key = useRef(crypto.randomUUID());
+  const key = useRef(randomKey());
   const affiliateId = affiliate === '' ? String(affiliates[0]?.id ?? '') : affiliate;
   const goalId = goal === '' ? String(goals[0]?.id ?? '') : goal;
   const titleOf = (offerId: number): string => offers.find(({ id }) => id === offerId)?.title ?? '';
@@ -47,11 +48,11 @@ export function ManualForm() {
         }),
       );
       setTexts({});
-      key.current = crypto.randomUUID();
+      key.current = randomKey();
     } catch (error) {
       problems.take(error);
       // What was refused is sent with other values: another conversion.
-      if (error instanceof ApiProblem && error.status === 422) key.current = crypto.randomUUID();
+      if (error instanceof ApiProblem && error.status === 422) key.current = randomKey();
     }
     setSaving(false);
   }

@@ -28,8 +28,10 @@ interface Status {
 
 const REFRESH_MS = 5_000;
 
+/** Undefined: ClickHouse, which knows, does not answer. */
 function ago(now: number, ms: number | null | undefined): string {
-  return ms === null || ms === undefined ? 'none in a week' : `${formatDuration(now - ms)} ago`;
+  if (ms === undefined) return 'not known';
+  return ms === null ? 'none in a week' : `${formatDuration(now - ms)} ago`;
 }
 
 export function PipelineCard() {

@@ -22,6 +22,7 @@ interface VerdictEvent {
 }
 
 const EVENTS_MAX = 300;
+const RETRY_MS = 3_000;
 
 type Connection = 'connecting' | 'listening' | 'lost';
 
@@ -33,15 +34,27 @@ function useTail(
   const [state, setState] = useState<Connection>('connecting');
   useEffect(() => {
     if (paused) return undefined;
-    const source = new EventSource(`/api/v1/tail${search === '' ? '' : `?${search}`}`);
-    source.addEventListener('open', () => setState('listening'));
-    // The browser connects again by itself.
-    source.addEventListener('error', () => setState('lost'));
-    source.addEventListener('verdict', (message: MessageEvent<string>) => {
-      const event = JSON.parse(message.data) as VerdictEvent;
-      setEvents((held) => [event, ...held].slice(0, EVENTS_MAX));
-    });
-    return () => source.close();
+    let source: EventSource | undefined;
+    let again: ReturnType<typeof setTimeout> | undefined;
+    function connect(): void {
+      const opened = new EventSource(`/api/v1/tail${search === '' ? '' : `?${search}`}`);
+      source = opened;
+      opened.addEventListener('open', () => setState('listening'));
+      opened.addEventListener('error', () => {
+        setState('lost');
+        // The browser connects again by itself, but not after an answer that is an error.
+        if (opened.readyState === EventSource.CLOSED) again = setTimeout(connect, RETRY_MS);
+      });
+      opened.addEventListener('verdict', (message: MessageEvent<string>) => {
+        const event = JSON.parse(message.data) as VerdictEvent;
+        setEvents((held) => [event, ...held].slice(0, EVENTS_MAX));
+      });
+    }
+    connect();
+    return () => {
+      clearTimeout(again);
+      source?.close();
+    };
   }, [search, paused]);
   return { events, state };
 }
@@ -108,6 +121,22 @@ function EventTable({
   );
 }
 
+function Verdicts(props: { search: string; paused: boolean; onWhy: (hitId: string) => void }) {
+  const { events, state } = useTail(props.search, props.paused);
+  return (
+    <>
+      <p className="summary" role="status">
+        {props.paused ? 'Paused' : STATES[state]}
+      </p>
+      {events.length === 0 ? (
+        <Empty title="Nothing yet">Send a postback, or use a test click.</Empty>
+      ) : (
+        <EventTable events={events} onWhy={props.onWhy} />
+      )}
+    </>
+  );
+}
+
 export function LiveTail() {
   const { user } = useSession();
   const offers = useCatalogue('offers').data ?? [];
@@ -122,7 +151,6 @@ export function LiveTail() {
   const search = new URLSearchParams(
     Object.entries(filters).filter(([, value]) => value !== ''),
   ).toString();
-  const { events, state } = useTail(search, paused);
   return (
     <>
       <div className="filters">
@@ -151,14 +179,8 @@ export function LiveTail() {
           {paused ? 'Go on' : 'Pause'}
         </button>
       </div>
-      <p className="summary" role="status">
-        {paused ? 'Paused' : STATES[state]}
-      </p>
-      {events.length === 0 ? (
-        <Empty title="Nothing yet">Send a postback, or use a test click.</Empty>
-      ) : (
-        <EventTable events={events} onWhy={setWhy} />
-      )}
+      {/* Rows of other filters are not these. */}
+      <Verdicts key={search} search={search} paused={paused} onWhy={setWhy} />
       {why !== '' && <ExplainDrawer hitId={why} zone={zone} onClose={() => setWhy('')} />}
     </>
   );

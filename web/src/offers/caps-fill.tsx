@@ -1,4 +1,7 @@
-/** How full a goal's caps are, counted from the conversions of the period in the offer's zone: what the gate counts too. */
+/**
+ * How full a goal's caps are, counted from the conversions of the period in the offer's zone: what the gate counts too,
+ * but for those that were released.
+ */
 import { useQuery } from '@tanstack/react-query';
 import type { Goal, Offer } from '../../../src/domain/catalogue.ts';
 import { get } from '../api/client.ts';

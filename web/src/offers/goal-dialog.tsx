@@ -9,6 +9,7 @@ import {
   type Offer,
 } from '../../../src/domain/catalogue.ts';
 import { useCatalogue, useChange } from '../api/catalogue.ts';
+import { changesOf } from '../ui/changes.ts';
 import { Dialog } from '../ui/dialog.tsx';
 import { useErrors } from '../ui/draft.ts';
 import { Toggle } from '../ui/field.tsx';
@@ -108,16 +109,6 @@ function AffiliateCaps(props: {
   );
 }
 
-/** A PATCH merges: an affiliate's caps go only when they are said to be null. */
-function patchOf(from: Values, to: Values) {
-  const gone = Object.keys(from.affiliate_caps).filter((id) => !(id in to.affiliate_caps));
-  const affiliate_caps = {
-    ...to.affiliate_caps,
-    ...Object.fromEntries(gone.map((id) => [id, null])),
-  };
-  return { ...to, affiliate_caps };
-}
-
 export function GoalDialog(props: {
   offer: Offer;
   goal: Goal | null;
@@ -144,7 +135,7 @@ export function GoalDialog(props: {
       } else {
         const id = String(goal.id);
         const patch = (from: Values, to: Values) =>
-          change.mutateAsync({ method: 'PATCH', kind: 'goals', id, body: patchOf(from, to) });
+          change.mutateAsync({ method: 'PATCH', kind: 'goals', id, body: changesOf(from, to) });
         await patch(goal, values);
         notices.tell('Goal saved', () => patch(values, goal));
       }

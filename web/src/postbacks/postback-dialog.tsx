@@ -8,6 +8,7 @@ import {
   type AffiliatePostback,
 } from '../../../src/domain/catalogue.ts';
 import { useCatalogue, useChange } from '../api/catalogue.ts';
+import { changesOf } from '../ui/changes.ts';
 import { Dialog } from '../ui/dialog.tsx';
 import { useErrors } from '../ui/draft.ts';
 import { Toggle } from '../ui/field.tsx';
@@ -139,12 +140,15 @@ export function PostbackDialog(props: {
   async function save(): Promise<void> {
     problems.clear();
     const body = { offer_id, goal_id, url: url.trim(), method, statuses, status };
+    const stored = Object.fromEntries(
+      Object.entries(postback ?? {}).filter(([name]) => name in body),
+    );
     const kind = 'affiliate-postbacks';
     try {
       await change.mutateAsync(
         postback === null
           ? { method: 'POST', kind, body: { ...body, affiliate_id: affiliateId } }
-          : { method: 'PATCH', kind, id: String(postback.id), body },
+          : { method: 'PATCH', kind, id: String(postback.id), body: changesOf(stored, body) },
       );
       notices.tell('Postback saved');
       onClose();

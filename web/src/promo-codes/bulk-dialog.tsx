@@ -60,11 +60,13 @@ export function BulkDialog({ offer, onClose }: { offer: Offer; onClose: () => vo
   const [text, setText] = useState('');
   const [answer, setAnswer] = useState<BulkAnswer | null>(null);
   const [error, setError] = useState('');
+  const [isSending, setSending] = useState(false);
   const client = useQueryClient();
   const lines = text.split('\n').filter((line) => line.trim() !== '');
 
   async function create(): Promise<void> {
     setError('');
+    setSending(true);
     try {
       setAnswer(
         await call<BulkAnswer>('POST', '/promo-codes/bulk', { items: parseLines(text, offer.id) }),
@@ -72,6 +74,8 @@ export function BulkDialog({ offer, onClose }: { offer: Offer; onClose: () => vo
       await client.invalidateQueries({ queryKey: ['catalogue'] });
     } catch (problem) {
       setError(messageOf(problem));
+    } finally {
+      setSending(false);
     }
   }
 
@@ -101,7 +105,7 @@ export function BulkDialog({ offer, onClose }: { offer: Offer; onClose: () => vo
         <button
           type="button"
           className="button primary"
-          disabled={lines.length === 0 || lines.length > LINES_MAX || answer !== null}
+          disabled={isSending || lines.length === 0 || lines.length > LINES_MAX || answer !== null}
           onClick={() => void create()}
         >
           Create {lines.length} codes

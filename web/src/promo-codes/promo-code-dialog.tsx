@@ -2,6 +2,7 @@
 import { useState } from 'react';
 import type { Offer, PromoCode } from '../../../src/domain/catalogue.ts';
 import { useCatalogue, useChange } from '../api/catalogue.ts';
+import { changesOf } from '../ui/changes.ts';
 import { Dialog } from '../ui/dialog.tsx';
 import { useErrors } from '../ui/draft.ts';
 import { AreaField, ChoiceField, TextField } from '../ui/inputs.tsx';
@@ -52,10 +53,15 @@ export function PromoCodeDialog(props: {
           end_date: promo.end_date,
           description: promo.description,
         };
-        await change.mutateAsync({ method: 'PATCH', kind: 'promo-codes', id, body });
-        notices.tell('Promo code saved', () =>
-          change.mutateAsync({ method: 'PATCH', kind: 'promo-codes', id, body: before }),
-        );
+        const patch = (from: Values, to: Values) =>
+          change.mutateAsync({
+            method: 'PATCH',
+            kind: 'promo-codes',
+            id,
+            body: changesOf(from, to),
+          });
+        await patch(before, body);
+        notices.tell('Promo code saved', () => patch(body, before));
       }
       onClose();
     } catch (error) {

@@ -29,7 +29,7 @@ export function TotalsLine({
 }) {
   const text = search.toString();
   const rowsAreComing = useIsFetching({ queryKey: ['report', report] }) > 0;
-  const { data } = useQuery({
+  const { data, isError } = useQuery({
     queryKey: ['totals', report, text],
     enabled: !rowsAreComing,
     queryFn: ({ signal }) => get<Totals>(`/reports/${report}/totals?${text}`, signal),
@@ -37,7 +37,10 @@ export function TotalsLine({
   return (
     <div className="summary" role="status">
       <span>
-        <strong>{data === undefined ? '…' : formatNumber(data.rows)}</strong> rows
+        <strong>
+          {data === undefined ? (isError ? 'not counted:' : '…') : formatNumber(data.rows)}
+        </strong>{' '}
+        rows
       </span>
       {report === 'transactions' &&
         data?.by_currency.map((group) => (

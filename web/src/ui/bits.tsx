@@ -1,6 +1,7 @@
 /** Small pieces that many pages share: badges, copy boxes, page heads, tabs. */
 import { useState, type ReactNode } from 'react';
 import { Link } from 'wouter';
+import { useNotices } from './notices.tsx';
 
 const TONES: Readonly<Record<string, string>> = {
   accepted: 'good',
@@ -19,17 +20,34 @@ export function Badge({ value, tone }: { value: string; tone?: string | undefine
   return <span className={`badge ${tone ?? TONES[value] ?? 'off'}`}>{value}</span>;
 }
 
+/** Over plain http browsers have a clipboard for localhost alone: there a selection is copied, as by hand. */
+async function copy(text: string): Promise<void> {
+  if (window.isSecureContext) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  const area = document.createElement('textarea');
+  area.value = text;
+  // Beside the button, so that it is within an open dialog, which holds the focus.
+  (document.activeElement?.parentElement ?? document.body).append(area);
+  area.select();
+  const copied = document.execCommand('copy');
+  area.remove();
+  if (!copied) throw new Error('the browser does not copy over plain http: select the text');
+}
+
 export function CopyButton({ text, label = 'Copy' }: { text: string; label?: string }) {
   const [copied, setCopied] = useState(false);
+  const notices = useNotices();
   return (
     <button
       type="button"
       className="button small"
       onClick={() =>
-        void navigator.clipboard.writeText(text).then(() => {
+        void copy(text).then(() => {
           setCopied(true);
           setTimeout(() => setCopied(false), 2_000);
-        })
+        }, notices.fail)
       }
     >
       {copied ? 'Copied' : label}

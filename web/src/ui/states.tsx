@@ -39,6 +39,15 @@ interface QueryLike<T> {
   readonly refetch: () => unknown;
 }
 
+/** Over what was read before: it may have changed since. */
+function Stale({ error }: { error: unknown }) {
+  return (
+    <p className="callout" role="alert">
+      Not up to date: {messageOf(error)}
+    </p>
+  );
+}
+
 /** Renders a query's data, or the state it is in. */
 export function Await<T>(props: {
   query: QueryLike<T>;
@@ -46,8 +55,14 @@ export function Await<T>(props: {
   children: (data: T) => ReactNode;
 }) {
   const { query, what, children } = props;
-  if (query.data !== undefined) return <>{children(query.data)}</>;
-  if (query.error !== null && query.error !== undefined)
-    return <Failure error={query.error} onRetry={() => void query.refetch()} />;
+  const hasFailed = query.error !== null && query.error !== undefined;
+  if (query.data !== undefined)
+    return (
+      <>
+        {hasFailed && <Stale error={query.error} />}
+        {children(query.data)}
+      </>
+    );
+  if (hasFailed) return <Failure error={query.error} onRetry={() => void query.refetch()} />;
   return <Loading what={what} />;
 }
