@@ -6,6 +6,7 @@
  * second) set lengths and load.
  */
 import { readFileSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { projectPath } from '../../src/project-root.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -21,6 +22,9 @@ const PER_SECOND = Number(process.env['SLUICE_FAULT_RATE'] ?? 200);
 const CALM_MS = 6_000;
 /** Below this, twice as slow is the machine's noise. */
 const P99_FLOOR_MS = 40;
+/** An answer takes so many wakes: of who asks, of the edge, and of who asks again. */
+const WAKES_PER_ANSWER = 3;
+const WAKE_PROBE_MS = 5;
 const RSS_MB_MAX = { edge: 300, worker: 500 };
 
 let cluster: Cluster;
@@ -54,6 +58,16 @@ async function calm(ms: number): Promise<[fromMs: number, toMs: number]> {
   const from = Date.now();
   await waitFor(() => Date.now() - from >= ms, { timeoutMs: ms + 10_000, what: 'time to pass' });
   return [from, Date.now()];
+}
+
+/** Returns what, since the call, p99 of this process' own due timers were late by, in ms: who asks is woken no sooner. */
+function watchWakes(): () => number {
+  const histogram = monitorEventLoopDelay({ resolution: WAKE_PROBE_MS });
+  histogram.enable();
+  return () => {
+    histogram.disable();
+    return Math.max(0, Math.round(histogram.percentile(99) / 1e6) - WAKE_PROBE_MS);
+  };
 }
 
 async function storedRows(): Promise<number> {
@@ -92,7 +106,9 @@ it(`answers as fast as ever while Redis is gone for ${OUTAGE_MS / 1000} s, and g
   const [from, to] = await calm(CALM_MS);
   const normal = percentile(load.ledger, 0.99, from, to);
   await cluster.redis.hold();
+  const lateMsOf = watchWakes();
   const [outFrom, outTo] = await calm(OUTAGE_MS);
+  const lateMs = lateMsOf();
   const during = percentile(load.ledger, 0.99, outFrom, outTo);
   const refusedBefore = ledger.refused;
   const before = await storedRows();
@@ -109,10 +125,12 @@ it(`answers as fast as ever while Redis is gone for ${OUTAGE_MS / 1000} s, and g
     seconds: OUTAGE_MS / 1000,
     p99BeforeMs: normal,
     p99DuringMs: during,
+    p99WakeLateMs: lateMs,
     rowsAgainMs: resumedMs,
     levelMs: drainedMs,
   });
-  expect(during).toBeLessThan(Math.max(P99_FLOOR_MS, 2 * normal));
+  // A machine that wakes processes late, as others' machines on the same host make it, is not Redis' absence.
+  expect(during).toBeLessThan(Math.max(P99_FLOOR_MS, 2 * normal) + WAKES_PER_ANSWER * lateMs);
   expect(resumedMs).toBeLessThan(5_000);
   expect(ledger.refused).toBe(refusedBefore);
   expectBoundedMemory();
