@@ -40,13 +40,18 @@ const BUSY: Age = { ms: 250, hitsToWaitOn: 1_600 };
 const BUSIEST: Age = { ms: 500, hitsToWaitOn: Infinity };
 
 /**
- * How long a hit waits for company before it is queued. A chunk of conversions takes ClickHouse up to five statements,
- * one of clicks two: 5,000 conversions/s cost a quarter less in chunks of 500 ms than in chunks of 250.
+ * With more chunks than this on their way the workers are late, and what a chunk of conversions costs counts more than the
+ * wait for it: it takes ClickHouse up to five statements (one of clicks two), and 5,000 conversions/s cost a quarter less
+ * in chunks of 500 ms than in chunks of 250.
  */
-const AGES: Readonly<Record<ChunkKind, readonly Age[]>> = {
-  clicks: [ORDINARY, BUSY, BUSIEST],
-  conversions: [ORDINARY, BUSIEST],
-};
+const CHUNKS_IN_TIME = 4;
+
+/** How long a hit waits for company before it is queued. */
+function ageFor(kind: ChunkKind, hitCount: number, onTheirWay: number): Age {
+  if (hitCount < ORDINARY.hitsToWaitOn) return ORDINARY;
+  if (kind === 'conversions' && onTheirWay > CHUNKS_IN_TIME) return BUSIEST;
+  return hitCount < BUSY.hitsToWaitOn ? BUSY : BUSIEST;
+}
 
 /**
  * More chunks than this on their way mean that what is behind pays too much a chunk: then chunks wait longer in
@@ -182,15 +187,12 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
     options.onClosed(chunk);
   }
 
-  function isDue(chunk: OpenChunk): boolean {
-    if (chunk.hitCount >= CHUNK_HITS_MAX[chunk.header.kind] || chunk.bytes >= CHUNK_BYTES_MAX)
-      return true;
-    const ages = AGES[chunk.header.kind];
-    const { ms: ageMaxMs } =
-      ages.find(({ hitsToWaitOn }) => chunk.hitCount < hitsToWaitOn) ?? BUSIEST;
-    const crowd = Math.max(1, options.outstanding() / CHUNKS_ON_THEIR_WAY);
-    const ageMs = options.clock() - chunk.header.openedAtMs;
-    return ageMs >= Math.min(CHUNK_AGE_BACKLOG_MS, ageMaxMs * crowd);
+  function isDue({ header, hitCount, bytes }: OpenChunk): boolean {
+    if (hitCount >= CHUNK_HITS_MAX[header.kind] || bytes >= CHUNK_BYTES_MAX) return true;
+    const onTheirWay = options.outstanding();
+    const crowd = Math.max(1, onTheirWay / CHUNKS_ON_THEIR_WAY);
+    const { ms } = ageFor(header.kind, hitCount, onTheirWay);
+    return options.clock() - header.openedAtMs >= Math.min(CHUNK_AGE_BACKLOG_MS, ms * crowd);
   }
 
   /** Runs a sync; after a failed one nobody knows what is on disk, so the process is told to end. */

@@ -53,6 +53,7 @@ function writer(
   closed: ClosedChunk[] = [],
   sent: Buffer[] = [],
   clock = (): number => 5_000,
+  outstanding = (): number => 0,
 ) {
   return createChunkWriter({
     dir,
@@ -60,7 +61,7 @@ function writer(
     sync: 'disk',
     clock,
     bytesFree,
-    outstanding: () => 0,
+    outstanding,
     openContent: () => ({
       add: (bytes) => sent.push(Buffer.from(bytes)),
       end: () => Promise.resolve(),
@@ -215,29 +216,39 @@ test('a chunk closes early at ordinary load, and grows while much is on its way'
 });
 
 test.each([
-  ['clicks', 149, 60],
-  ['clicks', 150, 250],
-  ['clicks', 1_599, 250],
-  ['clicks', 1_600, 500],
-  ['conversions', 149, 60],
-  ['conversions', 150, 500],
-  ['conversions', 1_600, 500],
-] as const)('a chunk of %s with %i hits waits %i ms for more', (kind, hits, ageMs) => {
-  let now = 5_000;
-  const closed: ClosedChunk[] = [];
-  const spool = writer(undefined, closed, [], () => now);
-  spool.append(
-    kind,
-    Array.from({ length: hits }, () => RECORDS[0] ?? ''),
-    from(5_000),
-  );
-  now += ageMs - 1;
-  spool.closeDue();
-  expect(closed).toEqual([]);
-  now += 1;
-  spool.closeDue();
-  expect(closed.map(({ header, hitCount }) => [header.kind, hitCount])).toEqual([[kind, hits]]);
-});
+  ['clicks', 149, 4, 60],
+  ['clicks', 150, 4, 250],
+  ['clicks', 1_599, 5, 250],
+  ['clicks', 1_600, 4, 500],
+  ['conversions', 149, 5, 60],
+  ['conversions', 150, 4, 250],
+  ['conversions', 150, 5, 500],
+  ['conversions', 1_600, 4, 500],
+] as const)(
+  'a chunk of %s with %i hits, %i others on their way, waits %i ms for more',
+  (kind, hits, onTheirWay, ageMs) => {
+    let now = 5_000;
+    const closed: ClosedChunk[] = [];
+    const spool = writer(
+      undefined,
+      closed,
+      [],
+      () => now,
+      () => onTheirWay,
+    );
+    spool.append(
+      kind,
+      Array.from({ length: hits }, () => RECORDS[0] ?? ''),
+      from(5_000),
+    );
+    now += ageMs - 1;
+    spool.closeDue();
+    expect(closed).toEqual([]);
+    now += 1;
+    spool.closeDue();
+    expect(closed.map(({ header, hitCount }) => [header.kind, hitCount])).toEqual([[kind, hits]]);
+  },
+);
 
 test('a failed sync stores nothing and tells the process to end', () => {
   const failures: string[] = [];
