@@ -10,6 +10,7 @@ import { median, percentile } from '../paper/statistics.ts';
 import { addRows, settle } from '../stage/big-data.ts';
 import { TWO_CORES } from '../stage/cores.ts';
 import { startStack } from '../stage/stack.ts';
+import { requireProgram } from '../stage/system-packages.ts';
 
 const ROWS = 10_000_000;
 const TRANSACTIONS = 1_000_000;
@@ -89,6 +90,7 @@ function finding(what: string, times: readonly number[], rows: number): Finding 
 
 async function run(settings: Settings): Promise<Result> {
   const rows = settings.quick ? ROWS / 10 : ROWS;
+  requireProgram('chromium', 'chromium');
   const stack = await startStack(TWO_CORES);
   const browser = await launchChromium();
   try {

@@ -1,4 +1,4 @@
-/** Programs from the system's packages, installed when they are missing: wrk and nginx. */
+/** Programs from the system's packages, installed when they are missing: wrk, nginx, Chromium. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
