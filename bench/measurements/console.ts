@@ -3,7 +3,7 @@
  * when one scrolls, on 10 million clicks.
  */
 import type { Page } from 'playwright-core';
-import { launchChromium, openPage, signInPage } from '../../test/support/chromium.ts';
+import { findChromium, launchChromium, openPage, signInPage } from '../../test/support/chromium.ts';
 import { count, ms } from '../paper/numbers.ts';
 import type { Finding, Measurement, Result, Settings } from '../paper/result.ts';
 import { median, percentile } from '../paper/statistics.ts';
@@ -90,7 +90,7 @@ function finding(what: string, times: readonly number[], rows: number): Finding 
 
 async function run(settings: Settings): Promise<Result> {
   const rows = settings.quick ? ROWS / 10 : ROWS;
-  requireProgram('chromium', 'chromium');
+  if (findChromium() === undefined) requireProgram('chromium', 'chromium');
   const stack = await startStack(TWO_CORES);
   const browser = await launchChromium();
   try {

@@ -29,15 +29,11 @@ import { encodeFrames } from './chunk-file.ts';
 const CHUNK_HITS_MAX: Readonly<Record<ChunkKind, number>> = { clicks: 10_000, conversions: 5_000 };
 const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
 
-interface Age {
-  readonly ms: number;
-  /** A chunk with so many hits at that age is of a busy edge, and waits for more. */
-  readonly hitsToWaitOn: number;
-}
-
-const ORDINARY: Age = { ms: 60, hitsToWaitOn: 150 };
-const BUSY: Age = { ms: 250, hitsToWaitOn: 1_600 };
-const BUSIEST: Age = { ms: 500, hitsToWaitOn: Infinity };
+/** How long a hit waits for company before it is queued. */
+const AGE_MS = { ordinary: 60, busy: 250, busiest: 500 } as const;
+/** A chunk with so many hits at the age before is of an edge that is busier than that, and waits for more. */
+const BUSY_HITS = 150;
+const BUSIEST_HITS = 1_600;
 
 /**
  * With more chunks than this on their way the workers are late, and what a chunk of conversions costs counts more than the
@@ -46,11 +42,10 @@ const BUSIEST: Age = { ms: 500, hitsToWaitOn: Infinity };
  */
 const CHUNKS_IN_TIME = 4;
 
-/** How long a hit waits for company before it is queued. */
-function ageFor(kind: ChunkKind, hitCount: number, onTheirWay: number): Age {
-  if (hitCount < ORDINARY.hitsToWaitOn) return ORDINARY;
-  if (kind === 'conversions' && onTheirWay > CHUNKS_IN_TIME) return BUSIEST;
-  return hitCount < BUSY.hitsToWaitOn ? BUSY : BUSIEST;
+function ageMsFor(kind: ChunkKind, hitCount: number, onTheirWay: number): number {
+  if (hitCount < BUSY_HITS) return AGE_MS.ordinary;
+  const late = kind === 'conversions' && onTheirWay > CHUNKS_IN_TIME;
+  return late || hitCount >= BUSIEST_HITS ? AGE_MS.busiest : AGE_MS.busy;
 }
 
 /**
@@ -191,8 +186,8 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
     if (hitCount >= CHUNK_HITS_MAX[header.kind] || bytes >= CHUNK_BYTES_MAX) return true;
     const onTheirWay = options.outstanding();
     const crowd = Math.max(1, onTheirWay / CHUNKS_ON_THEIR_WAY);
-    const { ms } = ageFor(header.kind, hitCount, onTheirWay);
-    return options.clock() - header.openedAtMs >= Math.min(CHUNK_AGE_BACKLOG_MS, ms * crowd);
+    const ageMsMax = ageMsFor(header.kind, hitCount, onTheirWay) * crowd;
+    return options.clock() - header.openedAtMs >= Math.min(CHUNK_AGE_BACKLOG_MS, ageMsMax);
   }
 
   /** Runs a sync; after a failed one nobody knows what is on disk, so the process is told to end. */

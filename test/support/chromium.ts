@@ -6,17 +6,19 @@ const PROGRAMS = ['chromium', 'chromium-browser', 'google-chrome'];
 const FOLDERS = ['/usr/bin', '/usr/local/bin', '/snap/bin'];
 const ACTION_MS = 15_000;
 
-function findChromium(): string {
-  const found = FOLDERS.flatMap((folder) => PROGRAMS.map((name) => `${folder}/${name}`)).find(
-    (file) => existsSync(file),
+/** Where the system's Chromium is, or undefined. */
+export function findChromium(): string | undefined {
+  return FOLDERS.flatMap((folder) => PROGRAMS.map((name) => `${folder}/${name}`)).find((file) =>
+    existsSync(file),
   );
-  if (found === undefined) throw new Error('no Chromium was found: ./sluice test installs it');
-  return found;
 }
 
 export async function launchChromium(): Promise<Browser> {
+  const executablePath = findChromium();
+  if (executablePath === undefined)
+    throw new Error('no Chromium was found: ./sluice test installs it');
   return chromium.launch({
-    executablePath: findChromium(),
+    executablePath,
     // Root has no user namespace for Chromium's sandbox; the pages are our own.
     args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
   });

@@ -7,7 +7,11 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ConversionHit } from '../../src/domain/hit.ts';
 import { decodeHit, encodeHit } from '../../src/queue/chunk-job.ts';
 import { decodeChunkFile } from '../../src/spool/chunk-file.ts';
-import { createChunkWriter, type ClosedChunk } from '../../src/spool/chunk-writer.ts';
+import {
+  createChunkWriter,
+  type ChunkWriterOptions,
+  type ClosedChunk,
+} from '../../src/spool/chunk-writer.ts';
 import { claimFolder } from '../../src/spool/folder.ts';
 import { createFolderRecovery, type Recovery } from '../../src/spool/recover.ts';
 
@@ -48,28 +52,19 @@ function recovery(): Recovery {
 
 const from = (receivedAtMs: number) => ({ receivedAtMs, catalogueVersion: 1 });
 
-function writer(
-  bytesFree = (): number => 1e9,
-  closed: ClosedChunk[] = [],
-  sent: Buffer[] = [],
-  clock = (): number => 5_000,
-  outstanding = (): number => 0,
-) {
+function writer(options: Partial<ChunkWriterOptions> = {}) {
   return createChunkWriter({
     dir,
     edgeNumber: 0,
     sync: 'disk',
-    clock,
-    bytesFree,
-    outstanding,
-    openContent: () => ({
-      add: (bytes) => sent.push(Buffer.from(bytes)),
-      end: () => Promise.resolve(),
-    }),
-    onClosed: (chunk) => closed.push(chunk),
+    clock: () => 5_000,
+    bytesFree: () => 1e9,
+    outstanding: () => 0,
+    onClosed: () => undefined,
     onSyncFailure(error) {
       throw error;
     },
+    ...options,
   });
 }
 
@@ -89,7 +84,7 @@ test('a record survives encoding with tabs, line ends, backslashes and NUL', () 
 
 test('a chunk is as old as its oldest hit, not as its file', () => {
   const closed: ClosedChunk[] = [];
-  const spool = writer(undefined, closed);
+  const spool = writer({ onClosed: (chunk) => closed.push(chunk) });
   spool.append('clicks', RECORDS, from(4_990));
   expect(spool.oldestOpenClickMs()).toBe(4_990);
   spool.closeDue(true);
@@ -145,7 +140,14 @@ test('a spool over its limit refuses, keeps what it has, and takes hits again wh
   let free = 1e9;
   const closed: ClosedChunk[] = [];
   const sent: Buffer[] = [];
-  const spool = writer(() => free, closed, sent);
+  const spool = writer({
+    bytesFree: () => free,
+    openContent: () => ({
+      add: (bytes) => sent.push(Buffer.from(bytes)),
+      end: () => Promise.resolve(),
+    }),
+    onClosed: (chunk) => closed.push(chunk),
+  });
   spool.append('conversions', RECORDS.slice(0, 1), from(5_000));
   free = 0;
   expect(() => spool.append('conversions', RECORDS.slice(1, 2), from(5_000))).toThrow(
@@ -168,7 +170,10 @@ test('a spool over its limit refuses, keeps what it has, and takes hits again wh
 test('a chunk that there was room for, but not for its hits, leaves no file', () => {
   const closed: ClosedChunk[] = [];
   const header = wholeChunk().indexOf(RECORDS[0] ?? '') - 12;
-  const spool = writer(() => header + 20, closed);
+  const spool = writer({
+    bytesFree: () => header + 20,
+    onClosed: (chunk) => closed.push(chunk),
+  });
   for (let tick = 0; tick < 3; tick++) {
     expect(() => spool.append('conversions', RECORDS, from(4_990))).toThrow(
       /SLUICE_SPOOL_BYTES_MAX/,
@@ -193,17 +198,11 @@ test('a chunk closes early at ordinary load, and grows while much is on its way'
   let now = 5_000;
   let outstanding = 0;
   const closed: ClosedChunk[] = [];
-  const spool = createChunkWriter({
-    dir,
-    edgeNumber: 0,
+  const spool = writer({
     sync: 'os',
     clock: () => now,
-    bytesFree: () => 1e9,
     outstanding: () => outstanding,
     onClosed: (chunk) => closed.push(chunk),
-    onSyncFailure(error) {
-      throw error;
-    },
   });
   spool.append('conversions', RECORDS.slice(0, 1), from(5_000));
   now = 5_100;
@@ -229,13 +228,11 @@ test.each([
   (kind, hits, onTheirWay, ageMs) => {
     let now = 5_000;
     const closed: ClosedChunk[] = [];
-    const spool = writer(
-      undefined,
-      closed,
-      [],
-      () => now,
-      () => onTheirWay,
-    );
+    const spool = writer({
+      clock: () => now,
+      outstanding: () => onTheirWay,
+      onClosed: (chunk) => closed.push(chunk),
+    });
     spool.append(
       kind,
       Array.from({ length: hits }, () => RECORDS[0] ?? ''),
@@ -252,14 +249,7 @@ test.each([
 
 test('a failed sync stores nothing and tells the process to end', () => {
   const failures: string[] = [];
-  const spool = createChunkWriter({
-    dir,
-    edgeNumber: 0,
-    sync: 'disk',
-    clock: () => 5_000,
-    bytesFree: () => 1e9,
-    outstanding: () => 0,
-    onClosed: () => undefined,
+  const spool = writer({
     onSyncFailure: (error) => failures.push(error.message),
     syncFile() {
       throw new Error('EIO: i/o error, fdatasync');
