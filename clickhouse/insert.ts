@@ -50,6 +50,16 @@ function encodeRow(row: Row): string {
   );
 }
 
+/** Encodes these columns of a row. All rows are picked into one list: a new one each was a fifteenth of a worker's garbage. */
+function encodeColumns(indexes: readonly number[]): (row: Row) => string {
+  const picked: (string | number | null)[] = indexes.map(() => null);
+  return (row) => {
+    let to = 0;
+    for (const index of indexes) picked[to++] = row[index] ?? null;
+    return encodeRow(picked);
+  };
+}
+
 /** Needs no escaping, and is short enough to stand in a statement. */
 const PLAIN = /^[\w .:,/+-]{0,64}$/;
 
@@ -104,7 +114,7 @@ export async function insertGuarded(clickhouse: ClickHouse, insert: GuardedInser
        min_insert_block_size_bytes=0, input_format_parallel_parsing=0, max_execution_time=${INSERT_SECONDS_MAX},
        date_time_input_format='best_effort'
      SELECT ${values} FROM input(${quote(structure)}) WHERE ${insert.guard} FORMAT JSONCompactEachRow`,
-    rows.map((row) => encodeRow(sent.map((index) => row[index] ?? null))).join('\n'),
+    rows.map(encodeColumns(sent)).join('\n'),
   );
 }
 

@@ -12,8 +12,9 @@ export async function inPieces<Item>(
   items: readonly Item[],
   work: (item: Item, index: number) => void,
 ): Promise<void> {
-  for (const [index, item] of items.entries()) {
+  let index = 0;
+  for (const item of items) {
     if (index > 0 && index % PIECE === 0) await turn();
-    work(item, index);
+    work(item, index++);
   }
 }

@@ -17,7 +17,7 @@ import {
   type GateRules,
 } from '../../src/domain/gate-request.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
-import type { GateEvent } from '../../workers/gate/claims.ts';
+import type { ClaimNames, GateEvent } from '../../workers/gate/claims.ts';
 import type { LaneLog } from '../../workers/gate/lane-log.ts';
 import { createLaneState } from '../../workers/gate/lane-state.ts';
 import { OFFER_IDS, visitorIp } from '../load/requests.ts';
@@ -78,8 +78,9 @@ function requestOf(lane: number, number: number, nowMs: number): GateRequest {
   };
 }
 
-function eventOf(request: GateRequest): GateEvent {
-  return { conversion: claimantOf(request), releasedBy: '', judged: request };
+function eventOf(request: GateRequest, names: ClaimNames | undefined): GateEvent {
+  const judged = names && { request, names };
+  return { conversion: claimantOf(request), releasedBy: '', judged };
 }
 
 /** A log that holds nothing: only the gate is measured. */
@@ -128,11 +129,12 @@ async function runGate(redis: Redis, pid: number, verdicts: number): Promise<Rat
           const requests = Array.from({ length: BLOCK_CALLS }, (_, index) =>
             requestOf(lane, lane * perLane + at + index, now),
           );
-          const { position, replies } = await state.judge(requests);
+          const { position, replies, names } = await state.judge(requests);
           if (replies.some(({ kind }) => kind !== 'accepted'))
             throw new Error('the gate rejected a call that no other had made');
           const rules = new Map(requests.map((request) => [request.offerId, request.rules]));
-          await state.applyOwn(position + 1, requests.map(eventOf), rules);
+          const events = requests.map((request, index) => eventOf(request, names[index]));
+          await state.applyOwn(position + 1, events, rules);
         }
       }),
     );

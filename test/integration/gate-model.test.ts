@@ -19,7 +19,7 @@ import {
   type GateRules,
 } from '../../src/domain/gate-request.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
-import type { GateEvent } from '../../workers/gate/claims.ts';
+import { claimNames, type GateEvent } from '../../workers/gate/claims.ts';
 import type { LaneLog, LoggedEvent } from '../../workers/gate/lane-log.ts';
 import { createLaneState, type LaneState } from '../../workers/gate/lane-state.ts';
 import { createGateModel } from '../support/gate-model.ts';
@@ -201,7 +201,13 @@ const EMPTY_REQUEST: GateRequest = {
 /** What a judged request does to the state, as the log says it. */
 function eventsOf(request: GateRequest, reply: GateReply | undefined): GateEvent[] {
   if (reply?.kind === 'accepted')
-    return [{ conversion: claimantOf(request), releasedBy: '', judged: request }];
+    return [
+      {
+        conversion: claimantOf(request),
+        releasedBy: '',
+        judged: { request, names: claimNames(request, request.rules) },
+      },
+    ];
   if (reply?.kind !== 'changed' || reply.released !== 'now' || request.release === undefined)
     return [];
   return [{ conversion: request.release, releasedBy: request.hitId }];

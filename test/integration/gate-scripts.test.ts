@@ -8,6 +8,7 @@ import type { GateRequest, GateRules } from '../../src/domain/gate-request.ts';
 import { projectPath } from '../../src/project-root.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
 import { encodeEvents } from '../../workers/gate/apply-input.ts';
+import { claimNames } from '../../workers/gate/claims.ts';
 import { encodeRequests } from '../../workers/gate/judge-input.ts';
 import * as scripts from '../../workers/gate/scripts.ts';
 import { startRedis, type TestRedis } from '../support/start-redis.ts';
@@ -263,8 +264,12 @@ describe('the typed functions map every reply', () => {
     for (const [index, ids] of blocks.entries()) {
       const events = ids.map((transactionId) => {
         const conversion = { ...accepted, transactionId, orderId: 'o1', trackId: 'k1' };
-        const judged = { ...request, hitId: transactionId, orderId: 'o1', trackId: 'k1' };
-        return { conversion, releasedBy: '', judged: { ...judged, rules: judgedBy } };
+        const asked = { ...request, hitId: transactionId, orderId: 'o1', trackId: 'k1' };
+        const judged = {
+          request: { ...asked, rules: judgedBy },
+          names: claimNames(conversion, rules),
+        };
+        return { conversion, releasedBy: '', judged };
       });
       const { keys: names, args } = encodeEvents(events, () => rules, keys, LANE);
       const positions = [String(index), String(index + 1)];

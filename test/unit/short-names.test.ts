@@ -23,6 +23,24 @@ test('what is no such id stays as it is', () => {
   }
 });
 
+test('an id with a single character that is none of its own stays as it is', () => {
+  const uuid = randomUUID();
+  const click = uuid.replaceAll('-', '');
+  for (const wrong of ['g', 'G', 'A', '-', '|', 'é', '٣', '😀'.charAt(0)]) {
+    for (let at = 0; at < uuid.length; at++) {
+      const id = uuid.slice(0, at) + wrong + uuid.slice(at + 1);
+      if (id !== uuid) expect(shortTransaction(id)).toBe(id);
+    }
+    for (let at = 0; at < click.length; at++) {
+      const id = click.slice(0, at) + wrong + click.slice(at + 1);
+      expect(shortClick(id)).toBe(id);
+    }
+  }
+  expect(shortTransaction(`${uuid}\n`)).toBe(`${uuid}\n`);
+  expect(shortClick(uuid)).toBe(uuid);
+  expect(shortTransaction(click)).toBe(click);
+});
+
 test('two clicks never get one name', () => {
   const ids = Array.from({ length: 1_000 }, () => randomUUID().replaceAll('-', ''));
   expect(new Set(ids.map(shortClick)).size).toBe(ids.length);

@@ -1,16 +1,17 @@
 /** What apply.lua is given: the claims and releases of a stretch of the log, in its order, summed up by field. */
-import type { AcceptedConversion, GateRequest } from '../../src/domain/gate-request.ts';
+import type { AcceptedConversion } from '../../src/domain/gate-request.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
 import {
   byCapFields,
+  claimNames,
   createLaneKeys,
-  ipField,
   type GateEvent,
+  type Judged,
   type LaneKeys,
   type RuleSignature,
   type ScriptInput,
 } from './claims.ts';
-import { shortClick, shortTransaction } from './short-names.ts';
+import { shortTransaction } from './short-names.ts';
 import {
   createFieldList,
   FIELD_KINDS,
@@ -77,25 +78,25 @@ function createOwnClaims(
 ): (
   conversion: AcceptedConversion,
   rules: RuleSignature,
-  judged: GateRequest | undefined,
+  judged: Judged | undefined,
 ) => readonly Claims[] {
   const capsOf = byCapFields((goalId, fields) =>
     fields.map((field) => claimsOf(keys.ofGoal(goalId).caps, field, 'cap')),
   );
   return (conversion, rules, judged) => {
     const { clicks, orders, tracks } = keys.ofGoal(conversion.goalId);
-    const { clickId, orderId, trackId, uniqueIp } = conversion;
-    const asked = judged?.rules;
-    const click = asked?.oncePerClick === true && judged?.clickId === clickId ? 'free' : 'click';
-    const order = asked?.uniqueOrderId === true && judged?.orderId === orderId ? 'free' : 'slot';
-    const track = asked?.uniqueTrackId === true && judged?.trackId === trackId ? 'free' : 'slot';
-    const address = judged?.uniqueIp === uniqueIp ? 'free' : 'slot';
-    const ip = ipField(rules, conversion.hitTimeMs, uniqueIp);
+    const { offerId, orderId, trackId } = conversion;
+    const { click, address } = judged?.names ?? claimNames(conversion, rules);
+    const asked = judged?.request;
+    const ofClick = asked?.rules.oncePerClick === true ? 'free' : 'click';
+    const ofOrder = asked?.rules.uniqueOrderId === true && asked.orderId === orderId;
+    const ofTrack = asked?.rules.uniqueTrackId === true && asked.trackId === trackId;
     const own: Claims[] = [];
-    if (clickId !== '') own.push(claimsOf(clicks, shortClick(clickId), click));
-    if (orderId !== '') own.push(claimsOf(orders, orderId, order));
-    if (ip !== '') own.push(claimsOf(keys.ips(conversion.offerId), ip, address));
-    if (trackId !== '') own.push(claimsOf(tracks, trackId, track));
+    if (click !== '') own.push(claimsOf(clicks, click, ofClick));
+    if (orderId !== '') own.push(claimsOf(orders, orderId, ofOrder ? 'free' : 'slot'));
+    if (address !== '')
+      own.push(claimsOf(keys.ips(offerId), address, asked === undefined ? 'slot' : 'free'));
+    if (trackId !== '') own.push(claimsOf(tracks, trackId, ofTrack ? 'free' : 'slot'));
     own.push(...capsOf(conversion, rules.timezone));
     return own;
   };

@@ -6,6 +6,7 @@ import type { AcceptedConversion, GateRequest } from '../../src/domain/gate-requ
 import type { UniqueIpWindow } from '../../src/domain/catalogue.ts';
 import { bucketOf, isIn, type Bucket } from '../../src/domain/time-buckets.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
+import { shortClick } from './short-names.ts';
 
 /** The rules that shape an offer's state: its zone and its Unique IP window. */
 export interface RuleSignature {
@@ -42,7 +43,20 @@ export interface GateEvent {
   /** The change that frees; '': the conversion itself, which claims. */
   readonly releasedBy: string;
   /** Of a claim that was accepted at the position right before: what was asked. What its rules look at was free then. */
-  readonly judged?: GateRequest;
+  readonly judged?: Judged | undefined;
+}
+
+/** A request, and how the gate's state spells what it names: spelled for judging, and used again for applying. */
+export interface Judged {
+  readonly request: GateRequest;
+  readonly names: ClaimNames;
+}
+
+export interface ClaimNames {
+  /** '' without a click. */
+  readonly click: string;
+  /** '' when the offer's window is off or there is no address. */
+  readonly address: string;
 }
 
 export const CAP_PERIODS = [
@@ -112,8 +126,17 @@ export function createLaneKeys({ lane: spell }: RedisKeys, lane: number) {
 }
 export type LaneKeys = ReturnType<typeof createLaneKeys>;
 
-/** '' when the offer's window is off or there is no address. */
-export function ipField(rules: RuleSignature, hitTimeMs: number, uniqueIp: string): string {
+function addressName(rules: RuleSignature, hitTimeMs: number, uniqueIp: string): string {
   if (rules.uniqueIpWindow === null || uniqueIp === '') return '';
   return `${bucketOf(rules.uniqueIpWindow, rules.timezone, hitTimeMs).key}|${uniqueIp}`;
+}
+
+export function claimNames(
+  claimant: Pick<AcceptedConversion, 'clickId' | 'hitTimeMs' | 'uniqueIp'>,
+  rules: RuleSignature,
+): ClaimNames {
+  return {
+    click: shortClick(claimant.clickId),
+    address: addressName(rules, claimant.hitTimeMs, claimant.uniqueIp),
+  };
 }

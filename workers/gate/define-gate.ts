@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import { projectPath } from '../../src/project-root.ts';
+import { LargeCommand } from './large-command.ts';
 
 export interface GateScript<Reply> {
   readonly file: string;
@@ -21,11 +22,17 @@ export function defineGate<Reply>(
     file,
     source,
     async run(redis, keys, args) {
+      const call = async (command: string, script: string): Promise<Reply> =>
+        parse(
+          await redis.sendCommand(
+            new LargeCommand(command, [script, String(keys.length), ...keys, ...args]),
+          ),
+        );
       try {
-        return parse(await redis.evalsha(sha, keys.length, ...keys, ...args));
+        return await call('evalsha', sha);
       } catch (error) {
         if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-        return parse(await redis.eval(source, keys.length, ...keys, ...args));
+        return call('eval', source);
       }
     },
   };

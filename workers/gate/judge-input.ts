@@ -9,14 +9,15 @@ import {
   byCapFields,
   CAP_PERIODS,
   CAP_SCOPES,
+  claimNames,
   createLaneKeys,
-  ipField,
+  type ClaimNames,
   type LaneKeys,
   type ScriptInput,
 } from './claims.ts';
 import { createFieldList, type FieldList } from './field-list.ts';
 import type { JudgeAnswer } from './scripts.ts';
-import { longTransaction, shortClick, shortTransaction } from './short-names.ts';
+import { longTransaction, shortTransaction } from './short-names.ts';
 
 /** Position, signatures, plan. */
 const ARGUMENTS_BEFORE = 3;
@@ -72,12 +73,12 @@ function numbersOf(requests: readonly GateRequest[]): ReadonlyMap<string, number
   return numbers;
 }
 
-/** KEYS and ARGV of judge.lua after the position and the signatures. */
+/** KEYS and ARGV of judge.lua after the position and the signatures; and of each request how its names are spelled. */
 export function encodeRequests(
   requests: readonly GateRequest[],
   keys: RedisKeys,
   lane: number,
-): ScriptInput {
+): ScriptInput & { readonly names: readonly ClaimNames[] } {
   const fields = createFieldList(keys.lane.meta(lane));
   const laneKeys = createLaneKeys(keys, lane);
   const capSets = createCapSets(laneKeys, fields);
@@ -86,17 +87,20 @@ export function encodeRequests(
     field === '' ? 0 : fields.slot(key, field);
   // One list from the start: V8's flat() takes a runtime call an element.
   const encoded: number[] = [];
+  const names: ClaimNames[] = [];
   for (const request of requests) {
     const { rules, offerId, trackId } = request;
+    const claimed = claimNames(request, rules);
+    names.push(claimed);
     const { clicks, orders, tracks, released } = laneKeys.ofGoal(request.goalId);
     const track = trackId === '' ? TRACK_MISSING : slotOf(tracks, trackId);
     encoded.push(
       request.release === undefined ? MODES[request.mode] : RELEASE_MODE,
       targetOf(request, numbers),
-      slotOf(clicks, shortClick(request.clickId)),
+      slotOf(clicks, claimed.click),
       rules.oncePerClick ? 1 : 0,
       rules.uniqueOrderId ? slotOf(orders, request.orderId) : 0,
-      slotOf(laneKeys.ips(offerId), ipField(rules, request.hitTimeMs, request.uniqueIp)),
+      slotOf(laneKeys.ips(offerId), claimed.address),
       rules.uniqueTrackId ? track : 0,
       capSets.numberOf(request),
       request.mode === 'create'
@@ -115,7 +119,7 @@ export function encodeRequests(
     set.map((value, index) => (index % 2 === 0 ? place.argument(value) : value)),
   );
   const plan = JSON.stringify([place.groups.flat(), caps, encoded]);
-  return { keys: fields.keys, args: [plan, ...place.fields] };
+  return { keys: fields.keys, args: [plan, ...place.fields], names };
 }
 
 const RELEASED = { 1: 'no', 2: 'now', 3: 'before' } as const;

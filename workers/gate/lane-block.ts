@@ -4,7 +4,7 @@ import type { Row } from '../../clickhouse/insert.ts';
 import { messageOf } from '../../src/domain/app-error.ts';
 import type { AcceptedConversion, GateReply, GateRequest } from '../../src/domain/gate-request.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
-import type { GateEvent, RuleSignature } from './claims.ts';
+import type { ClaimNames, GateEvent, RuleSignature } from './claims.ts';
 import type { LaneLog, Original } from './lane-log.ts';
 import type { LaneState } from './lane-state.ts';
 import { inPieces } from '../in-pieces.ts';
@@ -57,12 +57,19 @@ function acceptedOf(request: GateRequest, fields: PostbackFields): AcceptedConve
 }
 
 /** What a settled call does to the gate's state: as the log will say it (`lane-log.ts`). */
-function eventsOf(request: GateRequest | undefined, fields: PostbackFields): readonly GateEvent[] {
-  if (request === undefined) return [];
+function eventOf(
+  request: GateRequest,
+  names: ClaimNames | undefined,
+  fields: PostbackFields,
+): GateEvent | undefined {
   if (fields.row_kind === 'conversion')
-    return [{ conversion: acceptedOf(request, fields), releasedBy: '', judged: request }];
-  if (request.release === undefined || fields.released === 0) return [];
-  return [{ conversion: request.release, releasedBy: fields.hit_id }];
+    return {
+      conversion: acceptedOf(request, fields),
+      releasedBy: '',
+      judged: names && { request, names },
+    };
+  if (request.release === undefined || fields.released === 0) return undefined;
+  return { conversion: request.release, releasedBy: fields.hit_id };
 }
 
 /** A defect of ours in one call must not hold up the rest of its block (invariant 9). */
@@ -112,7 +119,8 @@ export async function makeBlock(
   let asked = 0;
   await inPieces(calls, (call, blockRow) => {
     const asks = call.request !== undefined && !repeats.has(call);
-    const reply = asks ? judgement.replies[asked++] : undefined;
+    const number = asks ? asked++ : -1;
+    const reply = judgement.replies[number];
     const { settled, row } = settleCall(call, reply, repeats.get(call), {
       lane,
       position,
@@ -122,7 +130,8 @@ export async function makeBlock(
     });
     fields.push(settled);
     rows.push(row);
-    events.push(...eventsOf(call.request, settled));
+    const event = call.request && eventOf(call.request, judgement.names[number], settled);
+    if (event !== undefined) events.push(event);
   });
   const rules = new Map(requests.map((request) => [request.offerId, request.rules]));
   return { position, writer, rows, fields, events, rules };

@@ -12,7 +12,13 @@ import type { Reach } from '../../src/domain/crash-points.ts';
 import type { GateReply, GateRequest } from '../../src/domain/gate-request.ts';
 import { groupBy } from '../../src/domain/group-by.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
-import { parseSignature, signatureText, type GateEvent, type RuleSignature } from './claims.ts';
+import {
+  parseSignature,
+  signatureText,
+  type ClaimNames,
+  type GateEvent,
+  type RuleSignature,
+} from './claims.ts';
 import { encodeEvents } from './apply-input.ts';
 import { encodeRequests, parseAnswer } from './judge-input.ts';
 import type { LaneLog, LoggedEvent } from './lane-log.ts';
@@ -47,7 +53,13 @@ export interface LaneStateDeps {
   readonly logger: Logger;
 }
 
-export type Judgement = { readonly position: number; readonly replies: readonly GateReply[] };
+export interface Judgement {
+  /** The requests were judged against exactly the blocks up to it. */
+  readonly position: number;
+  /** Of each request, in their order. */
+  readonly replies: readonly GateReply[];
+  readonly names: readonly ClaimNames[];
+}
 
 export interface LaneState {
   /** Judges requests against exactly the blocks up to the returned position; brings the state level first if needed. */
@@ -251,7 +263,7 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
         const replies = requests.map((request, index) =>
           parseAnswer(reply.answers[index] ?? [], request, requests),
         );
-        return { position: believed, replies };
+        return { position: believed, replies, names: encoded.names };
       }
       if (reply.kind === 'stale') await adoptRules(reply.offerId, rules);
       else if (reply.applied > believed && believed >= 0) believed = reply.applied;

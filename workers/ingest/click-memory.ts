@@ -1,5 +1,5 @@
 /**
- * Clicks that this worker stored or found lately: a conversion that follows its click within minutes costs ClickHouse
+ * Clicks that this worker stored lately: a conversion that follows its click within minutes costs ClickHouse
  * nothing. Kept outside of V8's heap, where each collection would walk them; the newest overwrite the oldest.
  */
 

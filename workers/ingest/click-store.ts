@@ -135,9 +135,8 @@ export function createClickStore(deps: {
       for (const [id, opened] of missing) {
         const column = columns.get(id);
         if (column === undefined) continue;
-        const attribution = attributionOfColumn(column);
-        memory.remember(id, textOfAttribution(attribution));
-        found.set(id, storedClick(id, opened, attribution));
+        // Not remembered: old clicks that come in their order would push each other out before they come again.
+        found.set(id, storedClick(id, opened, attributionOfColumn(column)));
       }
       return found;
     },

@@ -121,6 +121,7 @@ function createRepeatFinder() {
 
 export function createCallPreparation(deps: PreparationDeps) {
   const ips = deps.ips ?? FULL_IPS;
+  const kept = (fields: PostbackFields): PostbackFields => withStoredIps(fields, ips);
 
   const seenBy = createAdvertiserViews();
 
@@ -157,7 +158,6 @@ export function createCallPreparation(deps: PreparationDeps) {
         chunk.header.batch?.suppressPostbacks === true || call.batch?.suppressPostbacks === true,
       callerIp: hit.ip,
     };
-    const kept = (fields: PostbackFields): PostbackFields => withStoredIps(fields, ips);
     const poison = (reason: string): PostbackFields => kept(bareFields(call, reason));
     const isReplay = replayedFrom !== '';
     const laneCall = (request: GateRequest | undefined, settle: LaneCall['settle']): LaneCall => ({
