@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- NAME…] [--quick] [--rows 1e6,1e7] [--print]`: builds Sluice, runs the measurements one after the
- * other, prints them; a run without names writes docs/benchmarks.md as it goes. Quick ones leave out `console` and `steps`.
+ * other, prints them; a run without names writes docs/benchmarks.md as it goes. Quick ones leave out `recent-conversions`, `console` and `steps`.
  * Ratios within one run are the result.
  */
 import { execFileSync } from 'node:child_process';
@@ -15,7 +15,7 @@ import { freshness } from './measurements/freshness.ts';
 import { gate } from './measurements/gate.ts';
 import { memory } from './measurements/memory.ts';
 import { consolePages } from './measurements/console.ts';
-import { clickPipeline, conversionPipeline } from './measurements/pipelines.ts';
+import { clickPipeline, conversionPipeline, recentConversions } from './measurements/pipelines.ts';
 import { start } from './measurements/start.ts';
 import { steps } from './measurements/steps.ts';
 import { printResult, writeDocument, type Section } from './paper/document.ts';
@@ -27,6 +27,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   edgeLatency,
   clickPipeline,
   conversionPipeline,
+  recentConversions,
   freshness,
   gate,
   batch,
@@ -37,7 +38,11 @@ const MEASUREMENTS: readonly Measurement[] = [
   start,
 ];
 /** Beside the promises; a quick run has five minutes. */
-const NOT_QUICK: ReadonlySet<Measurement> = new Set([consolePages, steps]);
+const NOT_QUICK: ReadonlySet<Measurement> = new Set([
+  recentConversions,
+  consolePages,
+  steps,
+]);
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -5,23 +5,31 @@ import { join } from 'node:path';
 import type { LatencySummary, LoadResult } from '../load/plan.ts';
 import { browserHeaders, goalGifPath } from '../load/requests.ts';
 import { count, fixed, ms, percent } from '../paper/numbers.ts';
-import type { Measurement, Result, Settings } from '../paper/result.ts';
+import type { Measurement, Result, Settings, Table } from '../paper/result.ts';
 import { median } from '../paper/statistics.ts';
 import { startUws } from '../peers/start-uws.ts';
 import { besideServer, GENERATOR_CORE, SERVER_CORE } from '../stage/cores.ts';
 import { runGenerator } from '../stage/load.ts';
+import { waitedMs } from '../stage/processes.ts';
 import { startStack } from '../stage/stack.ts';
 import { PEAK_CONNECTIONS, runWrk } from '../stage/wrk.ts';
 
+interface Offered {
+  readonly load: LoadResult;
+  /** For how long the server's core was another's while the server had work. */
+  readonly waitedMs: number;
+}
+
 interface Round {
-  readonly ours: LoadResult;
-  readonly bare: LoadResult;
+  readonly ours: Offered;
+  readonly bare: Offered;
 }
 
 const TARGET_P99_MS = 5;
 const TARGET_P999_MS = 20;
 
-function line(name: string, results: readonly LoadResult[]): string[] {
+function line(name: string, offered: readonly Offered[]): string[] {
+  const results = offered.map(({ load }) => load);
   const at = (pick: keyof LatencySummary): string =>
     ms(median(results.map(({ latencyMs }) => latencyMs[pick])));
   return [
@@ -33,6 +41,28 @@ function line(name: string, results: readonly LoadResult[]): string[] {
     at('max'),
     `${fixed(median(results.map(({ cpuUsPerRequest }) => cpuUsPerRequest)), 1)} µs (${percent(median(results.map(({ cpuShare }) => cpuShare)))} of its core)`,
   ];
+}
+
+/** A round is as slow as the machine's own work on the server's core makes it, which is not the server's doing. */
+function roundsTable(rounds: readonly Round[]): Table {
+  const cells = ({ load, waitedMs }: Offered): string[] => [
+    ms(load.latencyMs.p99),
+    ms(load.latencyMs.p999),
+    ms(waitedMs),
+  ];
+  const columns = (name: string): string[] => [
+    `${name}: p99`,
+    'p99.9',
+    "its core was another's for",
+  ];
+  return {
+    columns: ['round', ...columns('Sluice'), ...columns('bare')],
+    rows: rounds.map(({ ours, bare }, index) => [
+      String(index + 1),
+      ...cells(ours),
+      ...cells(bare),
+    ]),
+  };
 }
 
 async function run(settings: Settings): Promise<Result> {
@@ -54,20 +84,27 @@ async function run(settings: Settings): Promise<Result> {
     const seconds = settings.quick ? 4 : 8;
     const rounds: Round[] = [];
     for (let round = 0; round < (settings.quick ? 1 : 9); round++) {
-      const plan = {
-        rate,
-        seconds,
-        connections: PEAK_CONNECTIONS,
-        traffic: { kind: 'goal-gif' } as const,
-        ahead: true,
+      const offer = async (port: number, server: number): Promise<Offered> => {
+        const before = waitedMs(server);
+        const load = await runGenerator(
+          {
+            port,
+            rate,
+            seconds,
+            connections: PEAK_CONNECTIONS,
+            traffic: { kind: 'goal-gif' },
+            ahead: true,
+          },
+          GENERATOR_CORE,
+        );
+        return { load, waitedMs: waitedMs(server) - before };
       };
-      const ours = await runGenerator({ ...plan, port: stack.edgePort }, GENERATOR_CORE);
-      const bare = await runGenerator({ ...plan, port: peer.port }, GENERATOR_CORE);
-      rounds.push({ ours, bare });
+      const ours = await offer(stack.edgePort, pid);
+      rounds.push({ ours, bare: await offer(peer.port, peer.pid) });
     }
-    const p99 = median(rounds.map(({ ours }) => ours.latencyMs.p99));
-    const p999 = median(rounds.map(({ ours }) => ours.latencyMs.p999));
-    const bareP99 = median(rounds.map(({ bare }) => bare.latencyMs.p99));
+    const p99 = median(rounds.map(({ ours }) => ours.load.latencyMs.p99));
+    const p999 = median(rounds.map(({ ours }) => ours.load.latencyMs.p999));
+    const bareP99 = median(rounds.map(({ bare }) => bare.load.latencyMs.p99));
     await peer.stop();
     return {
       title: 'Edge: latency at half its peak',
@@ -97,6 +134,7 @@ async function run(settings: Settings): Promise<Result> {
             ),
           ],
         },
+        roundsTable(rounds),
       ],
       charts: [],
     };

@@ -12,11 +12,15 @@ import { createPeerTables, PEER_QUEUE, peerClickKey } from '../peers/job-per-hit
 import { CONNECTIONS } from '../stage/load.ts';
 import { TWO_CORES } from '../stage/cores.ts';
 import { mintClicks, type MintedClicks } from '../stage/minted-clicks.ts';
+import { createRecordedClicks } from '../stage/recorded-clicks.ts';
 import { peakRssBytes, startProcess, type Running } from '../stage/processes.ts';
 import { askAgain, freePort, startStack, type Stack } from '../stage/stack.ts';
 import { confirm, search, type Held, type Pipeline, type SearchPlan } from '../stage/sustained.ts';
 
 type Kind = 'clicks' | 'conversions';
+
+/** What conversions name. */
+type ClickIds = Pick<MintedClicks, 'file'>;
 
 interface Plan {
   readonly kind: Kind;
@@ -33,18 +37,18 @@ async function countRows(stack: Stack, table: string): Promise<number> {
   return rows[0]?.n ?? 0;
 }
 
-function trafficOf(kind: Kind, minted: MintedClicks, skip: number): Traffic {
+function trafficOf(kind: Kind, clicks: ClickIds, skip: number): Traffic {
   return kind === 'clicks'
     ? { kind: 'click' }
-    : { kind: 'conversion', clickIdsFile: minted.file, skip };
+    : { kind: 'conversion', clickIdsFile: clicks.file, skip };
 }
 
-export function sluicePipeline(stack: Stack, kind: Kind, minted: MintedClicks): Pipeline {
+export function sluicePipeline(stack: Stack, kind: Kind, clicks: ClickIds): Pipeline {
   return {
     name: 'Sluice',
     port: stack.edgePort,
     cores: TWO_CORES,
-    traffic: (skip) => trafficOf(kind, minted, skip),
+    traffic: (skip) => trafficOf(kind, clicks, skip),
     stored: () => countRows(stack, tableNameOf(kind)),
     pids: () => stack.pids(),
   };
@@ -138,6 +142,19 @@ async function stopSluice(stack: Stack): Promise<void> {
   await stack.stop('worker');
 }
 
+function searchPlan(kind: Kind, { quick }: Settings): SearchPlan {
+  if (!quick)
+    // The chunks of a busy edge make the lag a saw of half a second: in 8 s its slope may look like growth.
+    return { firstRate: 12_000, probeSeconds: 15, precision: 1.08, secondTry: true };
+  const firstRate = kind === 'clicks' ? 14_000 : 5_000;
+  return { firstRate, probeSeconds: 2, precision: 1.6, secondTry: false };
+}
+
+const holdSeconds = ({ quick }: Settings): number => (quick ? 5 : 60);
+
+const rssOf = (stack: Stack): Map<string, number> =>
+  new Map([...stack.pids()].map(([name, pid]) => [name, peakRssBytes(pid)]));
+
 /** Searches both, then holds both in turns; only one of them runs at a time. */
 async function compare(stack: Stack, kind: Kind, settings: Settings): Promise<Outcome> {
   const minted = await mintClicks(
@@ -145,16 +162,8 @@ async function compare(stack: Stack, kind: Kind, settings: Settings): Promise<Ou
     kind === 'clicks' ? 0 : settings.quick ? 250_000 : 5_000_000,
   );
   await loadPeerClicks(stack, minted, 400_000);
-  const plan: SearchPlan = settings.quick
-    ? {
-        firstRate: kind === 'clicks' ? 14_000 : 5_000,
-        probeSeconds: 2,
-        precision: 1.6,
-        secondTry: false,
-      }
-    : // The chunks of a busy edge make the lag a saw of half a second: in 8 s its slope may look like growth.
-      { firstRate: 12_000, probeSeconds: 15, precision: 1.08, secondTry: true };
-  const seconds = settings.quick ? 5 : 60;
+  const plan = searchPlan(kind, settings);
+  const seconds = holdSeconds(settings);
   // Its rows are a few thousand: what it keeps for so long it keeps.
   const peerSeconds = settings.quick ? 5 : 20;
   const ours: Held[] = [];
@@ -171,13 +180,36 @@ async function compare(stack: Stack, kind: Kind, settings: Settings): Promise<Ou
     await startSluice(stack);
     // From the rate of the round before: a short probe promises more than a minute keeps.
     ours.push(await confirm(sluice, ours.at(-1)?.rate ?? ourRate, seconds));
-    rss = new Map([...stack.pids()].map(([name, pid]) => [name, peakRssBytes(pid)]));
+    rss = rssOf(stack);
     await stopSluice(stack);
     const peer = await startPeer(stack, kind, minted);
     theirs.push(await confirm(peer.pipeline, theirs.at(-1)?.rate ?? peerRate, peerSeconds));
     await peer.close();
   }
   return { ours, theirs, rss, rowBytes: await rowBytesOf(stack, kind) };
+}
+
+/** Conversions of clicks that were recorded right before: as many of them as the load will name. */
+async function holdRecent(stack: Stack, settings: Settings): Promise<Outcome> {
+  const clicks = createRecordedClicks(stack);
+  const pipeline: Pipeline = {
+    ...sluicePipeline(stack, 'conversions', clicks),
+    prepare: (requests) => clicks.record(requests),
+  };
+  await startSluice(stack);
+  const ours: Held[] = [];
+  let rate = await search(pipeline, searchPlan('conversions', settings));
+  let rss = new Map<string, number>();
+  for (let round = 0; round < (settings.quick ? 1 : 3); round++) {
+    const held = await confirm(pipeline, rate, holdSeconds(settings));
+    ours.push(held);
+    rate = held.rate;
+    rss = rssOf(stack);
+    // The worker that stored the clicks is the one that remembers them; a new one each round, as in the other section.
+    await stopSluice(stack);
+    await startSluice(stack);
+  }
+  return { ours, theirs: [], rss, rowBytes: await rowBytesOf(stack, 'conversions') };
 }
 
 const rates = (list: readonly Held[]): number[] =>
@@ -243,6 +275,22 @@ function lagChart(kind: Kind, { ours, theirs }: Outcome) {
   };
 }
 
+function tablesOf(outcome: Outcome): readonly Table[] {
+  const sizes = [
+    ...[...outcome.rss].map(([name, bytes]) => [
+      `highest RSS, ${name}`,
+      `${count(bytes / 1024 ** 2)} MiB`,
+    ]),
+    ['a row on the disk of ClickHouse', `${count(outcome.rowBytes)} bytes`],
+  ];
+  return [heldTable(outcome), { columns: ['', ''], rows: sizes }];
+}
+
+const SUSTAINED =
+  'A rate is sustained when every request is answered on time and the number of hits that are answered and not yet a row in ClickHouse does not grow (or stays below 0.6 s of traffic); the highest such rate is searched by short probes and then held';
+const CHECKED =
+  'it passes every check (one a click, unique address of the day, unique track id, three caps of the goal) and claims';
+
 function measurement(plan: Plan): Measurement {
   return {
     name: plan.kind,
@@ -253,21 +301,9 @@ function measurement(plan: Plan): Measurement {
         const outcome = await compare(stack, plan.kind, settings);
         return {
           title: `Whole pipeline: ${plan.kind}`,
-          method: `Open loop over ${CONNECTIONS} kept-alive sockets, one request in flight on each; latency counts from the time a request was due. Edge, worker, Redis (append-only), ClickHouse and the generator share cores ${TWO_CORES}. A rate is sustained when every request is answered on time and the number of hits that are answered and not yet a row in ClickHouse does not grow (or stays below 0.6 s of traffic); the highest such rate is searched by short probes and then held${settings.quick ? '' : ' for 60 s, three times, in turns with the peer, which is held for 20 s'}. ${plan.kind === 'conversions' ? 'Each conversion names another stored click, with its own track and order id: it passes every check (one a click, unique address of the day, unique track id, three caps of the goal) and claims. Clicks lie at random in the last day. ' : ''}The peer: bare uWebSockets.js, one BullMQ job a hit, one insert a hit into a Buffer table (async_insert and plain inserts were slower on this engine), clicks and rules in Redis.`,
+          method: `Open loop over ${CONNECTIONS} kept-alive sockets, one request in flight on each; latency counts from the time a request was due. Edge, worker, Redis (append-only), ClickHouse and the generator share cores ${TWO_CORES}. ${SUSTAINED}${settings.quick ? '' : ' for 60 s, three times, in turns with the peer, which is held for 20 s'}. ${plan.kind === 'conversions' ? `Each conversion names another stored click, with its own track and order id: ${CHECKED}. Clicks lie at random in the last day, and no worker has seen them. ` : ''}The peer: bare uWebSockets.js, one BullMQ job a hit, one insert a hit into a Buffer table (async_insert and plain inserts were slower on this engine), clicks and rules in Redis.`,
           findings: [finding(plan, outcome)],
-          tables: [
-            heldTable(outcome),
-            {
-              columns: ['', ''],
-              rows: [
-                ...[...outcome.rss].map(([name, bytes]) => [
-                  `highest RSS, ${name}`,
-                  `${count(bytes / 1024 ** 2)} MiB`,
-                ]),
-                ['a row on the disk of ClickHouse', `${count(outcome.rowBytes)} bytes`],
-              ],
-            },
-          ],
+          tables: tablesOf(outcome),
           charts: [lagChart(plan.kind, outcome)],
         };
       } finally {
@@ -283,9 +319,35 @@ export const clickPipeline = measurement({
   moonshot: 45_000,
   ratio: 15,
 });
-export const conversionPipeline = measurement({
-  kind: 'conversions',
-  target: 18_000,
-  moonshot: 30_000,
-  ratio: 15,
-});
+const CONVERSIONS = { kind: 'conversions', target: 18_000, moonshot: 30_000, ratio: 15 } as const;
+export const conversionPipeline = measurement(CONVERSIONS);
+
+export const recentConversions: Measurement = {
+  name: 'recent-conversions',
+  async run(settings): Promise<Result> {
+    const stack = await startStack(TWO_CORES);
+    try {
+      const outcome = await holdRecent(stack, settings);
+      const our = spread(rates(outcome.ours));
+      return {
+        title: 'Whole pipeline: conversions of clicks of the last minutes',
+        method: `As above, but the clicks that a load names are recorded through the edge right before it, in the same order: the worker that stored them remembers them (64 MiB of them; \`workers/ingest/click-memory.ts\`), so that few are looked up. ${SUSTAINED}${settings.quick ? '' : ' for 60 s, three times'}. Each conversion names another click: ${CHECKED}.`,
+        findings: [
+          {
+            what: 'the same, of clicks of the last minutes',
+            measured: `${spreadText(our, count)} hits/s`,
+            peer: '',
+            ratio: '',
+            target: `≥ ${count(CONVERSIONS.target)}`,
+            moonshot: count(CONVERSIONS.moonshot),
+            met: our.median >= CONVERSIONS.target,
+          },
+        ],
+        tables: tablesOf(outcome),
+        charts: [],
+      };
+    } finally {
+      await stack.close();
+    }
+  },
+};

@@ -85,6 +85,12 @@ export function cpuMs(pid: number): number {
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_A_SECOND;
 }
 
+/** For how long a process' main thread had work and its core was another's, so far, in ms. */
+export function waitedMs(pid: number): number {
+  const [, waitedNs = '0'] = readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ');
+  return Number(waitedNs) / 1e6;
+}
+
 /** CPU time of several processes by name. */
 export function cpuOf(pids: ReadonlyMap<string, number>): Map<string, number> {
   return new Map([...pids].map(([name, pid]) => [name, cpuMs(pid)]));

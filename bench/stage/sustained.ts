@@ -14,6 +14,8 @@ export interface Pipeline {
   readonly name: string;
   readonly port: number;
   readonly cores: Cores;
+  /** Makes what a load of so many requests is about, before its time starts. */
+  prepare?(requests: number): Promise<void>;
   /** Traffic of which the first `skip` requests were sent before. */
   traffic(skip: number): Traffic;
   /** Rows that analysts can query, of this traffic. */
@@ -63,6 +65,7 @@ function verdictOn(rate: number, load: LoadResult, lag: readonly Point[]): strin
 
 /** Offers a rate for so long, waits until everything is stored. */
 export async function hold(pipeline: Pipeline, rate: number, seconds: number): Promise<Held> {
+  await pipeline.prepare?.(Math.round(rate * seconds));
   const base = await pipeline.stored();
   const skip = sent.get(pipeline) ?? 0;
   sent.set(pipeline, skip + Math.round(rate * seconds));
