@@ -10,14 +10,14 @@ import { median } from '../paper/statistics.ts';
 import { startUws } from '../peers/start-uws.ts';
 import { besideServer, GENERATOR_CORE, SERVER_CORE } from '../stage/cores.ts';
 import { runGenerator } from '../stage/load.ts';
-import { waitedMs } from '../stage/processes.ts';
+import { watchStalls, type Stalls } from '../stage/processes.ts';
 import { startStack } from '../stage/stack.ts';
 import { PEAK_CONNECTIONS, runWrk } from '../stage/wrk.ts';
 
 interface Offered {
   readonly load: LoadResult;
-  /** For how long the server's core was another's while the server had work. */
-  readonly waitedMs: number;
+  /** Of 2 ms and more. */
+  readonly stalls: Stalls;
 }
 
 interface Round {
@@ -43,17 +43,17 @@ function line(name: string, offered: readonly Offered[]): string[] {
   ];
 }
 
-/** A round is as slow as the machine's own work on the server's core makes it, which is not the server's doing. */
+/** Beside each round's slowest answers, how often something else kept the server off its core. */
 function roundsTable(rounds: readonly Round[]): Table {
-  const cells = ({ load, waitedMs }: Offered): string[] => [
+  const cells = ({ load, stalls }: Offered): string[] => [
     ms(load.latencyMs.p99),
     ms(load.latencyMs.p999),
-    ms(waitedMs),
+    `${stalls.count}, ${ms(stalls.totalMs)}`,
   ];
   const columns = (name: string): string[] => [
     `${name}: p99`,
     'p99.9',
-    "its core was another's for",
+    'kept off its core for 2 ms and more: times, together',
   ];
   return {
     columns: ['round', ...columns('Sluice'), ...columns('bare')],
@@ -85,7 +85,7 @@ async function run(settings: Settings): Promise<Result> {
     const rounds: Round[] = [];
     for (let round = 0; round < (settings.quick ? 1 : 9); round++) {
       const offer = async (port: number, server: number): Promise<Offered> => {
-        const before = waitedMs(server);
+        const stalls = watchStalls(server);
         const load = await runGenerator(
           {
             port,
@@ -97,7 +97,7 @@ async function run(settings: Settings): Promise<Result> {
           },
           GENERATOR_CORE,
         );
-        return { load, waitedMs: waitedMs(server) - before };
+        return { load, stalls: stalls() };
       };
       const ours = await offer(stack.edgePort, pid);
       rounds.push({ ours, bare: await offer(peer.port, peer.pid) });

@@ -331,7 +331,7 @@ export const recentConversions: Measurement = {
       const our = spread(rates(outcome.ours));
       return {
         title: 'Whole pipeline: conversions of clicks of the last minutes',
-        method: `As above, but the clicks that a load names are recorded through the edge right before it, in the same order: the worker that stored them remembers them (64 MiB of them; \`workers/ingest/click-memory.ts\`), so that few are looked up. ${SUSTAINED}${settings.quick ? '' : ' for 60 s, three times'}. Each conversion names another click: ${CHECKED}.`,
+        method: `As above, but the clicks that a load names are recorded through the edge right before it, in the same order: the worker that stored them remembers them (48 MiB of them; \`workers/ingest/click-memory.ts\`), so that few are looked up. ${SUSTAINED}${settings.quick ? '' : ' for 60 s, three times'}. Each conversion names another click: ${CHECKED}.`,
         findings: [
           {
             what: 'the same, of clicks of the last minutes',

@@ -86,9 +86,36 @@ export function cpuMs(pid: number): number {
 }
 
 /** For how long a process' main thread had work and its core was another's, so far, in ms. */
-export function waitedMs(pid: number): number {
+function waitedMs(pid: number): number {
   const [, waitedNs = '0'] = readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ');
   return Number(waitedNs) / 1e6;
+}
+
+export interface Stalls {
+  count: number;
+  totalMs: number;
+}
+
+const LOOK_MS = 5;
+/** Shorter waits are turns that a core's threads take. */
+const STALL_MS = 2;
+
+/** Counts, until it is called, how often and for how long a process' main thread was kept off its core. */
+export function watchStalls(pid: number): () => Stalls {
+  const stalls: Stalls = { count: 0, totalMs: 0 };
+  let before = waitedMs(pid);
+  const timer = setInterval(() => {
+    const now = waitedMs(pid);
+    const waited = now - before;
+    before = now;
+    if (waited < STALL_MS) return;
+    stalls.count += 1;
+    stalls.totalMs += waited;
+  }, LOOK_MS);
+  return () => {
+    clearInterval(timer);
+    return stalls;
+  };
 }
 
 /** CPU time of several processes by name. */

@@ -23,10 +23,10 @@ import { encodeFrames } from './chunk-file.ts';
 
 /**
  * An insert costs ClickHouse about as much as some thousand rows do: at 20,000 clicks/s a row costs a fifth less in
- * chunks of 10,000 than in chunks of 5,000; at 17,500 conversions/s a fifth less in chunks of 7,000. What bounds them is
+ * chunks of 10,000 than in chunks of 5,000; at 17,500 conversions/s a fifth less in chunks of 6,000 or 7,000. What bounds them is
  * the memory of a worker, which holds two of either, and that a chunk's conversions are one block of their lane.
  */
-const CHUNK_HITS_MAX: Readonly<Record<ChunkKind, number>> = { clicks: 10_000, conversions: 7_000 };
+const CHUNK_HITS_MAX: Readonly<Record<ChunkKind, number>> = { clicks: 10_000, conversions: 6_000 };
 const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
 
 /** How long a hit waits for company before it is queued. */

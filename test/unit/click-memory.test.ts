@@ -6,8 +6,14 @@ import { createClickMemory } from '../../workers/ingest/click-memory.ts';
 const RING_BYTES = 4_096;
 const newId = (): string => randomBytes(16).toString('hex');
 
-test('recalls the newest, forgets the oldest, and never takes one text for another', () => {
-  const memory = createClickMemory(RING_BYTES);
+/** With so few it counts anew every ten rounds of the ring. */
+const UNITS_MAX = 10_000;
+
+test.each([
+  ['', undefined],
+  [', also when it counts anew', UNITS_MAX],
+])('recalls the newest, forgets the oldest, and never takes one text for another%s', (_, units) => {
+  const memory = createClickMemory(RING_BYTES, units);
   const told = new Map<string, string>();
   const order: string[] = [];
   let recalled = 0;
@@ -32,15 +38,10 @@ test('recalls the newest, forgets the oldest, and never takes one text for anoth
 
 test('ids that share a bucket stand side by side, and the oldest of too many gives way', () => {
   const memory = createClickMemory(RING_BYTES);
-  const ids = Array.from({ length: 5 }, () => `00000${newId().slice(5)}`);
+  const ids = Array.from({ length: 9 }, () => `00000${newId().slice(5)}`);
   for (const [index, id] of ids.entries()) memory.remember(id, `text ${index}`);
-  expect(ids.map((id) => memory.recall(id))).toEqual([
-    undefined,
-    'text 1',
-    'text 2',
-    'text 3',
-    'text 4',
-  ]);
+  const known = ids.map((id) => memory.recall(id));
+  expect(known).toEqual([undefined, ...ids.slice(1).map((_, index) => `text ${index + 1}`)]);
 });
 
 test('keeps no text that does not fit, and an id whose text was replaced by such a one keeps the old', () => {
@@ -62,4 +63,15 @@ test('a text that looks like a record, where one was before, is not taken for it
   for (let record = 0; record < 20; record++)
     memory.remember(newId(), `ten bytes.${'A'.repeat(16)}\u0006\u0000forged${'x'.repeat(270)}`);
   expect(memory.recall(victim)).toBeUndefined();
+});
+
+test('nearly all of the clicks that its bytes have room for are recalled, the oldest too', () => {
+  const CLICKS = 1_000_000;
+  const memory = createClickMemory();
+  const ids = Array.from({ length: CLICKS }, newId);
+  for (const id of ids) memory.remember(id, 'a click with short parameters');
+  const known = (some: readonly string[]): number =>
+    some.filter((id) => memory.recall(id) !== undefined).length / some.length;
+  expect(known(ids)).toBeGreaterThan(0.999);
+  expect(known(ids.slice(0, CLICKS / 20))).toBeGreaterThan(0.995);
 });

@@ -8,7 +8,7 @@ import type { QueueName } from '../../src/queue/chunk-job.ts';
 /** Of a queue's chunks, at once: two of the largest, so that one is prepared while the other is inserted. */
 const HITS_IN_WORK_MAX: Readonly<Record<QueueName, number>> = {
   clicks: 20_000,
-  conversions: 14_000,
+  conversions: 12_000,
   batches: 8_000,
 };
 
