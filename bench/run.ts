@@ -38,11 +38,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   start,
 ];
 /** Beside the promises; a quick run has five minutes. */
-const NOT_QUICK: ReadonlySet<Measurement> = new Set([
-  recentConversions,
-  consolePages,
-  steps,
-]);
+const NOT_QUICK: ReadonlySet<Measurement> = new Set([recentConversions, consolePages, steps]);
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
