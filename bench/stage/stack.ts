@@ -76,12 +76,13 @@ export async function askAgain<T>(question: () => Promise<T>): Promise<T> {
 const ATTEMPTS_MAX = 20;
 const ASK_AGAIN_MS = 100;
 
-/** A Redis as `up` starts it: append-only, synced each second. */
+/** A Redis as `up` starts it: append-only, synced each second; with `own` the one of a data dir. */
 export async function startRedis(
   dir: string,
   cores: Cores,
+  own?: { readonly port: number; readonly password: string },
 ): Promise<{ redis: Redis; url: string; server: Running }> {
-  const port = await freePort();
+  const port = own?.port ?? (await freePort());
   const server = await startProcess(
     [
       'redis-server',
@@ -89,6 +90,7 @@ export async function startRedis(
       String(port),
       '--bind',
       '127.0.0.1',
+      ...(own === undefined ? [] : ['--requirepass', own.password]),
       '--dir',
       dir,
       '--save',
@@ -100,7 +102,7 @@ export async function startRedis(
     ],
     { cores, logFile: join(dir, 'redis.log') },
   );
-  const url = `redis://127.0.0.1:${port}`;
+  const url = `redis://${own === undefined ? '' : `:${own.password}@`}127.0.0.1:${port}`;
   const redis = new Redis(url, { retryStrategy: () => 30, maxRetriesPerRequest: null });
   redis.on('error', () => undefined);
   await redis.ping();
@@ -123,12 +125,12 @@ const MAIN = projectPath('dist', 'src', 'cli', 'main.js');
 /** Starts Redis and the embedded ClickHouse, migrates, applies the benchmarks' catalogue. No role runs yet. */
 export async function startStack(cores?: Cores): Promise<Stack> {
   const dataDir = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
-  const [edgePort, apiPort, clickhousePort] = await Promise.all([
+  const [edgePort, apiPort, clickhousePort, redisPort] = await Promise.all([
+    freePort(),
     freePort(),
     freePort(),
     freePort(),
   ]);
-  const store = await startRedis(dataDir, cores);
   const env: Record<string, string> = {
     SLUICE_DATA_DIR: dataDir,
     SLUICE_EDGE_PORT: String(edgePort),
@@ -136,7 +138,8 @@ export async function startStack(cores?: Cores): Promise<Stack> {
     SLUICE_CLICKHOUSE_PORT: String(clickhousePort),
     SLUICE_TRUSTED_PROXIES: '127.0.0.0/8',
     SLUICE_SPOOL_BYTES_MAX: '40G',
-    REDIS_URL: store.url,
+    // No REDIS_URL: the Redis is this data dir's own, as the launcher's is.
+    SLUICE_REDIS_PORT: String(redisPort),
   };
   const logOf = (name: string): string => join(dataDir, `${name}.log`);
   const launch = (
@@ -155,7 +158,12 @@ export async function startStack(cores?: Cores): Promise<Stack> {
   const secrets = JSON.parse(readFileSync(join(dataDir, 'secrets.json'), 'utf8')) as {
     adminKey: string;
     clickhousePassword: string;
+    redisPassword: string;
   };
+  const store = await startRedis(dataDir, cores, {
+    port: redisPort,
+    password: secrets.redisPassword,
+  });
   const clickhouseUrl = `http://127.0.0.1:${clickhousePort}`;
   const clickhouse = createClickHouse({
     url: clickhouseUrl,

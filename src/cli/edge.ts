@@ -19,6 +19,8 @@ export async function runEdge(config: Config): Promise<number> {
     trafficbackUrl: config.trafficbackUrl,
     adminKey: secrets.adminKey,
     redisUrl: redisUrlOf(config, secrets),
+    // A Redis of this data dir's own is out of others' reach: every worker has this spool.
+    workersHaveSpool: config.redisUrl === null,
     clickhouse: clickhouseAccessOf(config, secrets),
     reach: openCrashFile(config.crashFile),
     logger,

@@ -17,6 +17,7 @@ export async function runWorker(config: Config): Promise<number> {
   const logger = createLogger(config, 'worker');
   const secrets = openSecrets(config);
   const worker = await startWorkerRole({
+    dataDir: config.dataDir,
     redisUrl: redisUrlOf(config, secrets),
     clickhouse: clickhouseAccessOf(config, secrets),
     retention: config.retention,

@@ -13,6 +13,7 @@ import { createCatalogueFollower } from '../catalogue/follower.ts';
 import { messageOf } from '../domain/app-error.ts';
 import { reachNothing, type Reach } from '../domain/crash-points.ts';
 import { createHitIds } from '../domain/uuid-v7.ts';
+import { CONTENT_IN_FILE } from '../queue/chunk-content.ts';
 import { createChunkProducer } from '../queue/chunk-producer.ts';
 import { connectRedis, createRedisErrorLog } from '../redis/connect.ts';
 import { createRedisKeys, type RedisKeys } from '../redis/keys.ts';
@@ -42,6 +43,8 @@ export interface EdgeRoleOptions {
   /** May upload batches for any advertiser. */
   readonly adminKey: string;
   readonly redisUrl: string;
+  /** Workers read chunks from their files: what is under `dataDir` is theirs as well. Unset: chunks go through Redis. */
+  readonly workersHaveSpool?: boolean;
   readonly clickhouse: ClickHouseSettings;
   /** ms since 1970; Date.now unless a test has clocks that differ. */
   readonly clock?: () => number;
@@ -191,7 +194,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     clock,
     bytesFree,
     outstanding: () => confirmer.outstanding,
-    openContent: producer.openContent,
+    openContent: options.workersHaveSpool ? () => CONTENT_IN_FILE : producer.openContent,
     onClosed: ({ header, hitCount, bytes, content }) => {
       const file = join(own.dir, `${header.chunkId}.ready`);
       confirmer.add(file, header, hitCount, bytes, content);

@@ -1,7 +1,10 @@
 /**
- * A chunk's hits on their way to a worker: the bytes of its file under a key of their own beside the job. Inside of the
- * job they would pass through JSON and BullMQ's scripts, which cost the edge more than all the rest of queueing (ADR 0015).
+ * A chunk's hits on their way to a worker: the bytes of its file, or where edge and worker have one spool the file itself.
+ * The bytes go under a key of their own beside the job. Inside of the job they would pass through JSON and BullMQ's
+ * scripts, which cost the edge more than all the rest of queueing (ADR 0015).
  */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import type { Chunk } from '../domain/hit.ts';
 import { decodeChunkFile } from '../spool/chunk-file.ts';
@@ -24,6 +27,12 @@ export interface ChunkContent {
   /** Sends the rest. Rejects when Redis did not take all: then the chunk is to be queued from its file. Commands of the same connection come after. */
   end(): Promise<void>;
 }
+
+/** Of a chunk whose file the worker reads: nothing is sent. */
+export const CONTENT_IN_FILE: ChunkContent = {
+  add: () => undefined,
+  end: () => Promise.resolve(),
+};
 
 /**
  * Pieces that Redis has taken, to be filled again. New ones would be garbage outside of the heap: at 16,000 hits/s that
@@ -77,13 +86,32 @@ export function createChunkContent(
   };
 }
 
-/** Undefined: Redis has lost it, or another worker was done with the chunk. */
+const CHUNK_ID = /^([0-9]+)-[0-9]+-[0-9]+-[ct]$/;
+
+/** The file of a closed chunk, or undefined when there is none in this spool. */
+async function readClosedFile(spoolDir: string, chunkId: string): Promise<Buffer | undefined> {
+  const [, edgeNumber] = CHUNK_ID.exec(chunkId) ?? [];
+  if (edgeNumber === undefined) return undefined;
+  try {
+    return await readFile(join(spoolDir, edgeNumber, `${chunkId}.ready`));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Undefined: Redis has lost it, or another worker was done with the chunk. What Redis has goes first: of a damaged file
+ * the edge sends there what is intact.
+ */
 export async function readContent(
   redis: Redis,
   prefix: string,
+  spoolDir: string,
   chunkId: string,
 ): Promise<Buffer | undefined> {
-  return (await redis.getBuffer(chunkContentKey(prefix, chunkId))) ?? undefined;
+  const sent = await redis.getBuffer(chunkContentKey(prefix, chunkId));
+  return sent ?? readClosedFile(spoolDir, chunkId);
 }
 
 export async function dropContent(redis: Redis, prefix: string, chunkId: string): Promise<void> {

@@ -74,7 +74,7 @@ export interface ChunkWriterOptions {
   readonly bytesFree: () => number;
   /** Closed chunks that ClickHouse does not have yet. */
   readonly outstanding: () => number;
-  /** Takes the file's bytes as they are written. Without it the chunk is queued from its file. */
+  /** Takes the file's bytes as they are written. Without it the chunk is queued by the confirmer's next round. */
   readonly openContent?: (header: ChunkHeader) => ChunkContent;
   readonly onClosed: (chunk: ClosedChunk) => void;
   /** A failed fsync: what the kernel holds is unknown, so the process must end. */

@@ -26,6 +26,7 @@ beforeAll(async () => {
     edges: 2,
     workers: 2,
     catalogue: projectPath('test/fault/catalogue.yaml'),
+    ownRedis: true,
   });
 }, 120_000);
 afterAll(async () => {

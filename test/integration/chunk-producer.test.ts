@@ -1,6 +1,9 @@
 /** The producer's promise to the confirmer: a chunk that is queued again will run, whatever Redis still holds of it. */
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { readContent } from '../../src/queue/chunk-content.ts';
+import { CONTENT_IN_FILE, readContent } from '../../src/queue/chunk-content.ts';
 import type { ChunkJob } from '../../src/queue/chunk-job.ts';
 import { createChunkProducer, type ChunkProducer } from '../../src/queue/chunk-producer.ts';
 import { chunkContentKey } from '../../src/redis/keys.ts';
@@ -8,6 +11,8 @@ import { startRedis, type TestRedis } from '../support/start-redis.ts';
 
 let server: TestRedis;
 let producer: ChunkProducer;
+/** A spool. */
+const dir = mkdtempSync(join(tmpdir(), 'sluice-content-'));
 const PREFIX = `{producer-${process.pid}}`;
 const CHUNK_ID = '0-1000-1-t';
 const JOB: ChunkJob = {
@@ -28,6 +33,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await producer.close();
   await server.close();
+  rmSync(dir, { recursive: true, force: true });
 });
 
 it('queues a chunk once, however often it is added', async () => {
@@ -44,7 +50,7 @@ it('queues a chunk again whose job a torn log left in no list', async () => {
   await producer.requeue(JOB, Buffer.from('whole'));
   expect(await producer.isLive('conversions', CHUNK_ID)).toBe(true);
   expect(await server.redis.lrange(`${PREFIX}:conversions:wait`, 0, -1)).toEqual([CHUNK_ID]);
-  expect(await readContent(server.redis, PREFIX, CHUNK_ID)).toEqual(Buffer.from('whole'));
+  expect(await readContent(server.redis, PREFIX, dir, CHUNK_ID)).toEqual(Buffer.from('whole'));
 });
 
 it('brings a content whole that went in pieces, and lets it expire', async () => {
@@ -52,7 +58,7 @@ it('brings a content whole that went in pieces, and lets it expire', async () =>
   const content = producer.openContent(JOB.header);
   for (const piece of pieces) content.add(piece);
   await content.end();
-  expect(await readContent(server.redis, PREFIX, CHUNK_ID)).toEqual(Buffer.concat(pieces));
+  expect(await readContent(server.redis, PREFIX, dir, CHUNK_ID)).toEqual(Buffer.concat(pieces));
   expect(await server.redis.ttl(chunkContentKey(PREFIX, CHUNK_ID))).toBeGreaterThan(0);
 });
 
@@ -68,8 +74,30 @@ it('contents that are open side by side do not mix, also when their pieces are u
     await Promise.all(contents.map(({ content }) => content.end()));
     for (const { chunkId, fill } of contents) {
       const whole = Buffer.concat(Array.from({ length: 30 }, (_, part) => fill.subarray(part)));
-      expect((await readContent(server.redis, PREFIX, chunkId))?.equals(whole)).toBe(true);
+      expect((await readContent(server.redis, PREFIX, dir, chunkId))?.equals(whole)).toBe(true);
       await server.redis.del(chunkContentKey(PREFIX, chunkId));
     }
   }
+});
+
+it('reads the file of a chunk whose content is not in Redis, once it is closed', async () => {
+  const chunkId = '7-1000-2-c';
+  const header = { ...JOB.header, chunkId, edgeNumber: 7 };
+  const read = () => readContent(server.redis, PREFIX, dir, chunkId);
+  mkdirSync(join(dir, '7'));
+  writeFileSync(join(dir, '7', `${chunkId}.open`), 'of the file');
+  expect(await read()).toBeUndefined();
+  renameSync(join(dir, '7', `${chunkId}.open`), join(dir, '7', `${chunkId}.ready`));
+  await producer.enqueue({ header, hitCount: 0 }, CONTENT_IN_FILE);
+  expect(await server.redis.exists(chunkContentKey(PREFIX, chunkId))).toBe(0);
+  expect(await read()).toEqual(Buffer.from('of the file'));
+  // What the edge sends of a file that it found damaged goes before the file.
+  await producer.requeue({ header, hitCount: 0 }, Buffer.from('intact'));
+  expect(await read()).toEqual(Buffer.from('intact'));
+});
+
+it('looks for no file outside of the spool', async () => {
+  writeFileSync(join(dir, 'outside.ready'), 'x');
+  for (const chunkId of ['../outside', '7-1-1-c/../../outside', ''])
+    expect(await readContent(server.redis, PREFIX, dir, chunkId)).toBeUndefined();
 });

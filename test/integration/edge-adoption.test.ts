@@ -130,6 +130,7 @@ test('an edge takes over the folder of one that was killed, and loses and double
   expect(readdirSync(folder).some((name) => /\.(open|ready)$/.test(name))).toBe(true);
 
   const worker = await startWorkerRole({
+    dataDir,
     redisUrl: server.url,
     clickhouse: clickhouseSettings,
     ips: FULL_IPS,

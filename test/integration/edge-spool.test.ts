@@ -18,7 +18,7 @@ import { createEdgeCounters } from '../../src/edge/counters.ts';
 import { createEdge } from '../../src/edge/edge.ts';
 import type { EdgeRequest } from '../../src/edge/uws-adapter.ts';
 import { connectRedis } from '../../src/redis/connect.ts';
-import { createRedisKeys } from '../../src/redis/keys.ts';
+import { chunkContentKey, createRedisKeys } from '../../src/redis/keys.ts';
 import { createChunkWriter } from '../../src/spool/chunk-writer.ts';
 import { createClickClock } from '../../src/spool/click-clock.ts';
 import { catalogue, offer } from '../support/catalogue.ts';
@@ -210,6 +210,26 @@ test('a chunk names the catalogue its hits were judged under, also when it chang
       expect(header.catalogueVersion).toBe(isActive ? 1 : 2);
       if (hit.endpoint === 'click') expect(hit.verdictCode).toBe(isActive ? 0 : 115);
     }
+  }
+});
+
+test.each([
+  ['not sent to workers who have its spool', true, 0],
+  ['sent to workers who may be elsewhere', false, 1],
+] as const)('the content of a chunk is %s', async (_, workersHaveSpool, contents) => {
+  const server = await startRedis();
+  const edge = await startEdge(catalogue(), { redisUrl: server.url, workersHaveSpool });
+  try {
+    expect(await status(edge, CONVERSION)).toBe(200);
+    const { queuePrefix } = createRedisKeys();
+    await waitFor(async () => (await server.redis.llen(`${queuePrefix}:conversions:wait`)) === 1, {
+      timeoutMs: 10_000,
+      what: 'the job',
+    });
+    expect(await server.redis.keys(chunkContentKey(queuePrefix, '*'))).toHaveLength(contents);
+  } finally {
+    await edge.close();
+    await server.close();
   }
 });
 

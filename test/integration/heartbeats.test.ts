@@ -36,6 +36,7 @@ async function untilHeard(role: string, count: number): Promise<void> {
 
 const startWorker = (): Promise<WorkerRole> =>
   startWorkerRole({
+    dataDir: '/nowhere',
     redisUrl: server.url,
     clickhouse: {
       url: database.url,

@@ -57,6 +57,7 @@ beforeAll(async () => {
   before = await startEdge(undefined, { ...shared, clock: () => Math.floor(clock()) });
   after = await startEdge(undefined, { ...shared, clock: () => Math.floor(clock()) + APART_MS });
   worker = await startWorkerRole({
+    dataDir,
     redisUrl: server.url,
     clickhouse: shared.clickhouse,
     ips: FULL_IPS,

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { DelayedError, UnrecoverableError, Worker, type Job } from 'bullmq';
 import type { Logger } from 'pino';
 import { createClickHouse, type ClickHouseSettings } from '../../clickhouse/client.ts';
@@ -36,6 +37,8 @@ import { createLiveFirst } from './live-first.ts';
 import { createVerdictTail } from './verdict-tail.ts';
 
 export interface WorkerRoleOptions {
+  /** Whose spool is looked into for chunks that Redis has no content of. */
+  readonly dataDir: string;
   readonly redisUrl: string;
   readonly clickhouse: ClickHouseSettings;
   readonly retention: Retention;
@@ -69,6 +72,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
   const { logger } = options;
   const reach = options.reach ?? reachNothing;
   const clock = Date.now;
+  const spoolDir = join(options.dataDir, 'spool');
   // The host is for who reads it. In a container every process has the same id, and containers may share a host's name.
   const me = `worker-${hostname()}-${randomUUID()}`;
   const keys = createRedisKeys();
@@ -139,7 +143,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
 
   /** `gone`: done by another, or queued again. */
   async function ingestJob(job: Job): Promise<'stored' | 'wait' | 'gone'> {
-    const content = await readContent(redis, keys.queuePrefix, job.id ?? '');
+    const content = await readContent(redis, keys.queuePrefix, spoolDir, job.id ?? '');
     if (content === undefined) {
       logger.info({ job: job.id }, 'a job without its content: done by another, or queued again');
       return 'gone';

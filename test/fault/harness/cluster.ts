@@ -45,6 +45,8 @@ export interface ClusterOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly workerEnv?: NodeJS.ProcessEnv;
   readonly redisArgs?: readonly string[];
+  /** Redis is the data dir's own, as `up` starts it, so that chunks are read from their files; else they go through it. */
+  readonly ownRedis?: boolean;
 }
 
 /** Builds once; the launcher does it only when sources changed. */
@@ -61,7 +63,6 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     await freePort(),
     await freePort(),
   ];
-  const redisUrl = `redis://127.0.0.1:${redisPort}`;
   const env: NodeJS.ProcessEnv = {
     ...process.env,
     SLUICE_DATA_DIR: dataDir,
@@ -69,7 +70,9 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     SLUICE_API_PORT: String(await freePort()),
     SLUICE_CLICKHOUSE_PORT: String(clickhousePort),
     SLUICE_TRUSTED_PROXIES: '127.0.0.0/8',
-    REDIS_URL: redisUrl,
+    ...(options.ownRedis === true
+      ? { SLUICE_REDIS_PORT: String(redisPort) }
+      : { REDIS_URL: `redis://127.0.0.1:${redisPort}` }),
     PATH: `${process.env['PATH'] ?? ''}:/usr/bin:/usr/sbin:/usr/local/bin`,
     ...options.env,
   };
@@ -88,6 +91,23 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   };
   const role = (name: string, command: string, extra?: NodeJS.ProcessEnv): ManagedProcess =>
     manage(name, process.execPath, [MAIN, command], extra);
+  // The launcher sets this: the engine wants more threads than Node starts by itself.
+  const clickhouse = role('clickhouse', 'clickhouse', { UV_THREADPOOL_SIZE: '24' });
+  const secretsFile = join(dataDir, 'secrets.json');
+  const { clickhousePassword, redisPassword } = await waitFor(
+    () => {
+      try {
+        return JSON.parse(readFileSync(secretsFile, 'utf8')) as {
+          clickhousePassword: string;
+          redisPassword: string;
+        };
+      } catch {
+        // Not made yet.
+        return undefined;
+      }
+    },
+    { timeoutMs: READY_MS, what: 'the secrets' },
+  );
   const redis = manage('redis', 'redis-server', [
     `--port ${redisPort}`,
     '--bind 127.0.0.1',
@@ -96,24 +116,12 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     '--appendfsync everysec',
     '--save ""',
     '--maxmemory-policy noeviction',
+    ...(options.ownRedis === true ? [`--requirepass ${redisPassword}`] : []),
     ...(options.redisArgs ?? []),
   ]);
-  // The launcher sets this: the engine wants more threads than Node starts by itself.
-  const clickhouse = role('clickhouse', 'clickhouse', { UV_THREADPOOL_SIZE: '24' });
+  const redisUrl = env['REDIS_URL'] ?? `redis://:${redisPassword}@127.0.0.1:${redisPort}`;
   const redisClient = new Redis(redisUrl, { retryStrategy: () => 100, maxRetriesPerRequest: null });
   redisClient.on('error', () => undefined);
-  const secretsFile = join(dataDir, 'secrets.json');
-  const { clickhousePassword } = await waitFor(
-    () => {
-      try {
-        return JSON.parse(readFileSync(secretsFile, 'utf8')) as { clickhousePassword: string };
-      } catch {
-        // Not made yet.
-        return undefined;
-      }
-    },
-    { timeoutMs: READY_MS, what: 'the secrets' },
-  );
   const clickhouseUrl = `http://127.0.0.1:${clickhousePort}`;
   const sql = createClickHouse({
     url: clickhouseUrl,
