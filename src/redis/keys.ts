@@ -56,7 +56,7 @@ export function createRedisKeys(prefix = 'sluice') {
   };
 }
 
-/** String with expiry: the bytes of a chunk's file, beside its job; in the slot of the queues. */
+/** String with expiry: the bytes of a chunk's file, beside its job, where workers do not read the file itself; in the slot of the queues. */
 export function chunkContentKey(queuePrefix: string, chunkId: string): string {
   return `${queuePrefix}:content:${chunkId}`;
 }
