@@ -34,18 +34,22 @@ export interface LateClickDeps {
   readonly ips: IpStorage;
 }
 
-/** Calls that can be replayed now, and not all of them: a page. */
+/**
+ * Calls that can be replayed now, and not all of them: a page. Their clicks are looked for by the time within their ids,
+ * the second column of the clicks' order: without a call that waits, which is as it should be, no click is read.
+ */
 async function replayable(clickhouse: ClickHouse): Promise<readonly OriginalRow[]> {
   const recent = `hit_time > now() - INTERVAL ${DAYS} DAY`;
+  const waiting = `click_pending = 1 AND verdict_code = 108 AND ${recent}`;
   // Not those that were replayed by this very round before, nor those whose replay by someone counts.
   return clickhouse.query<OriginalRow>(
     `SELECT ${ORIGINAL_COLUMNS}
      FROM postback_log
-     WHERE click_pending = 1 AND verdict_code = 108 AND ${recent} AND replayed_from = ''
+     WHERE ${waiting} AND replayed_from = ''
        AND hit_id NOT IN (SELECT replayed_from FROM postback_log
          WHERE replayed_from > '' AND ${recent} AND (row_kind != 'invalid' OR startsWith(chunk_id, '${CHUNK_PREFIX}')))
-       AND click_id IN (SELECT click_id FROM click_log WHERE verdict_code = 0 AND click_id IN (
-         SELECT click_id FROM postback_log WHERE click_pending = 1 AND verdict_code = 108 AND ${recent}))
+       AND click_id IN (SELECT click_id FROM click_log WHERE verdict_code = 0 AND (click_time, click_id) IN (
+         SELECT assumeNotNull(click_time), click_id FROM postback_log WHERE ${waiting}))
      LIMIT ${PAGE}`,
   );
 }
