@@ -144,12 +144,16 @@ export async function search(pipeline: Pipeline, plan: SearchPlan): Promise<numb
   return Math.round(low === 0 ? rate : low);
 }
 
-/** Holds the rate for the full time; steps down until it is sustained. */
-export async function confirm(pipeline: Pipeline, rate: number, seconds: number): Promise<Held> {
-  let held = await hold(pipeline, rate, seconds);
+/** Holds the rate, and steps down until it is sustained; `attempt` is made for the full time. */
+export async function confirm(
+  name: string,
+  rate: number,
+  attempt: (rate: number) => Promise<Held>,
+): Promise<Held> {
+  let held = await attempt(rate);
   for (let step = 0; step < 6 && !held.sustained; step++) {
-    console.error(`bench:   ${pipeline.name} at ${held.rate}/s for ${seconds} s: ${held.why}`);
-    held = await hold(pipeline, Math.round(held.rate * 0.92), seconds);
+    console.error(`bench:   ${name} at ${held.rate}/s for the full time: ${held.why}`);
+    held = await attempt(Math.round(held.rate * 0.92));
   }
   return held;
 }
