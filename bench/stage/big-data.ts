@@ -5,6 +5,7 @@
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { MARK_HOUR_S } from '../../clickhouse/rollups.ts';
+import { LANE_COUNT } from '../../src/domain/gate-request.ts';
 import { askAgain, until, type Stack } from './stack.ts';
 
 /** Rows a statement: bounds its memory. */
@@ -12,11 +13,16 @@ const ROWS_A_STATEMENT = 1_000_000;
 const DAYS = 90;
 const MERGED_MS = 900_000;
 
+/** Blocks of a made lane; the live lanes' begin after them. */
+const BLOCKS = 250;
+const BLOCK_MS = (DAYS * 86_400_000) / BLOCKS;
+
 const PICK_TEXT = (options: readonly string[], salt: number): string =>
   `[${options.map((option) => `'${option}'`).join(', ')}][1 + cityHash64(number, ${salt}) % ${options.length}]`;
 
 /** Uniform over the days; `number` decides, so a second run makes the same rows. */
-const TIME = `fromUnixTimestamp64Milli(toInt64({now:Int64} - cityHash64(number, 1) % ${DAYS * 86_400_000}), 'UTC')`;
+const AGE_MS = `cityHash64(number, 1) % ${DAYS * 86_400_000}`;
+const TIME = `fromUnixTimestamp64Milli(toInt64({now:Int64} - ${AGE_MS}), 'UTC')`;
 const UUID = (salt: number): string =>
   `concat(substring(hex(MD5(toString(number + ${salt}))), 1, 8), '-', substring(hex(MD5(toString(number))), 9, 4), '-7', substring(hex(MD5(toString(number))), 14, 3), '-8', substring(hex(MD5(toString(number))), 18, 3), '-', substring(hex(MD5(toString(number))), 21, 12))`;
 const CLICK_ID = 'lower(hex(MD5(toString(number))))';
@@ -47,13 +53,21 @@ const CALLS = `INSERT INTO postback_log (lane, position, block_row, writer, hit_
   click_id, click_time, offer_id, affiliate_id, advertiser_id, goal_id, verdict_code, verdict, title, detail, conv_status,
   payout, revenue, amount, currency, track_id, adv_order_id, sub_id1, ip, user_agent, referer, country, device, os, browser,
   method, path, query, chunk_id, chunk_time, chunk_hits, catalogue_version, block_time)
-SELECT toUInt16(900 + offer_id % 4), intDiv(number, 1000) + 1, number % 1000, 'bench', ${UUID(7)} AS hit_id, ${TIME} AS hit_time,
+SELECT toUInt16(900 + offer_id % 4), ${BLOCKS} - intDiv(${AGE_MS}, ${BLOCK_MS}), number, 'bench', ${UUID(7)} AS hit_id, ${TIME} AS hit_time,
   'conversion', 'goal-by-click-id', 'postback', hit_id, ${CLICK_ID} AS click_id, hit_time, ${WHO}, offer_id + 100,
   0, 'accepted', 'Accepted', '', ${PICK_TEXT(['approved', 'pending', 'rejected'], 14)}, 5, 8, 49.9, 'EUR',
   concat('t-', toString(number)), concat('B-', toString(number)), 'newsletter', ${CLIENT}, 'GET', '/track/goal-by-click-id',
   concat('click_id=', click_id, '&amount=49.90&adv_order_id=B-', toString(number)),
   concat('0-', toString(intDiv(toUnixTimestamp64Milli(hit_time), 60)), '-t'), hit_time, 1000, 1, toDateTime(hit_time)
 FROM numbers({from:UInt64}, {rows:UInt64}) SETTINGS max_execution_time=0`;
+
+/**
+ * A block of each live lane, so that theirs that follow have higher positions than what was made, as they have in life:
+ * positions grow with time, and parts and granules of what is old are passed over.
+ */
+const LANES_BEGIN = `INSERT INTO postback_log (lane, position, block_row, writer, hit_id, hit_time, row_kind, verdict_code, verdict, chunk_id, chunk_time, block_time)
+SELECT number, ${BLOCKS + 1}, 0, 'bench', ${UUID(9)}, fromUnixTimestamp64Milli({now:Int64}, 'UTC') AS hit_time, 'invalid', 120, 'malformed', 'lanes-begin', hit_time, toDateTime(hit_time)
+FROM numbers(${LANE_COUNT})`;
 
 export async function addRows(
   clickhouse: ClickHouse,
@@ -62,6 +76,8 @@ export async function addRows(
   to: number,
   nowMs: number,
 ): Promise<void> {
+  if (kind === 'conversions' && from === 0)
+    await clickhouse.raw.command({ query: LANES_BEGIN, query_params: { now: nowMs } });
   for (let at = from; at < to; at += ROWS_A_STATEMENT) {
     const rows = Math.min(ROWS_A_STATEMENT, to - at);
     await clickhouse.raw.command({
