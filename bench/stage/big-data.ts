@@ -11,17 +11,23 @@ import { askAgain, until, type Stack } from './stack.ts';
 /** Rows a statement: bounds its memory. */
 const ROWS_A_STATEMENT = 1_000_000;
 const DAYS = 90;
+const DAYS_MS = DAYS * 86_400_000;
 const MERGED_MS = 900_000;
 
+/** Rows that came one after the other are out of order by so much, as those of several edges are. */
+const DISORDER_MS = 60_000;
+/**
+ * Spread over the days in the order of their numbers, as live rows come: a part then holds a stretch of time, and what asks
+ * for a day opens the parts of that day. `number` decides, so a second run makes the same rows.
+ */
+const AGE_MS = `intDiv(({last:UInt64} - number) * ${DAYS_MS}, {last:UInt64} - {first:UInt64} + 1) + cityHash64(number, 1) % ${DISORDER_MS}`;
 /** Blocks of a made lane; the live lanes' begin after them. */
 const BLOCKS = 250;
-const BLOCK_MS = (DAYS * 86_400_000) / BLOCKS;
+const BLOCK_MS = Math.ceil((DAYS_MS + DISORDER_MS) / BLOCKS);
 
 const PICK_TEXT = (options: readonly string[], salt: number): string =>
   `[${options.map((option) => `'${option}'`).join(', ')}][1 + cityHash64(number, ${salt}) % ${options.length}]`;
 
-/** Uniform over the days; `number` decides, so a second run makes the same rows. */
-const AGE_MS = `cityHash64(number, 1) % ${DAYS * 86_400_000}`;
 const TIME = `fromUnixTimestamp64Milli(toInt64({now:Int64} - ${AGE_MS}), 'UTC')`;
 const UUID = (salt: number): string =>
   `concat(substring(hex(MD5(toString(number + ${salt}))), 1, 8), '-', substring(hex(MD5(toString(number))), 9, 4), '-7', substring(hex(MD5(toString(number))), 14, 3), '-8', substring(hex(MD5(toString(number))), 18, 3), '-', substring(hex(MD5(toString(number))), 21, 12))`;
@@ -82,7 +88,7 @@ export async function addRows(
     const rows = Math.min(ROWS_A_STATEMENT, to - at);
     await clickhouse.raw.command({
       query: kind === 'clicks' ? CLICKS : CALLS,
-      query_params: { from: at, rows, now: nowMs },
+      query_params: { from: at, rows, now: nowMs, first: from, last: to - 1 },
     });
   }
 }

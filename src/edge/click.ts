@@ -91,10 +91,10 @@ export function receiveClick(
   let receivedAtMs = startedMs;
   let clickId = '';
   if (verdict.code === 0 && offer !== undefined) {
-    const { ms, sequence } = deps.clickClock.next();
+    const { ms, sequence } = deps.clickClock.next(startedMs);
     clickId = deps.codecOf(snapshot).mint(ms, offer.id, deps.edgeNumber, sequence);
-    // The click clock never goes back; a row's receipt must not be before its id's time.
-    receivedAtMs = Math.max(receivedAtMs, ms);
+    // The click clock never goes back, and a row's receipt is its id's time: reports look for either by the other.
+    receivedAtMs = ms;
   }
   const values: MacroValues = {
     clickId,

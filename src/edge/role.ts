@@ -221,7 +221,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
   const edge = createEdge({
     snapshot: () => follower.snapshot(),
     writer,
-    clickClock: createClickClock(own.dir, clock),
+    clickClock: createClickClock(own.dir),
     hitIds,
     edgeNumber: own.edgeNumber,
     clientOf,

@@ -56,13 +56,19 @@ function addTenancy(conditions: Conditions, principal: Principal): void {
   conditions.parameters['tenant'] = tenancy.id;
 }
 
-function addPeriod(conditions: Conditions, { fromMs, toMs }: Period, time: string): void {
+function addPeriod(
+  conditions: Conditions,
+  { fromMs, toMs }: Period,
+  times: readonly string[],
+): void {
   if (fromMs !== undefined) {
-    conditions.sql.push(`${time} >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')`);
+    for (const time of times)
+      conditions.sql.push(`${time} >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')`);
     conditions.parameters['from'] = fromMs;
   }
   if (toMs !== undefined) {
-    conditions.sql.push(`${time} < fromUnixTimestamp64Milli({to:Int64}, 'UTC')`);
+    for (const time of times)
+      conditions.sql.push(`${time} < fromUnixTimestamp64Milli({to:Int64}, 'UTC')`);
     conditions.parameters['to'] = toMs;
   }
 }
@@ -91,14 +97,14 @@ export interface ConditionInput {
   readonly columns: ReadonlyMap<string, ColumnType>;
   /** Parameters of this report beside the common ones. */
   readonly own?: ReadonlySet<string>;
-  /** The column that the period is about. */
-  readonly time?: string;
+  /** The column that the period is about, and those of the same value. */
+  readonly times?: readonly string[];
 }
 
 export function buildConditions(input: ConditionInput): Conditions {
   const conditions: Conditions = { sql: [], parameters: {} };
   addTenancy(conditions, input.principal);
-  addPeriod(conditions, input.period, input.time ?? 'hit_time');
+  addPeriod(conditions, input.period, input.times ?? ['hit_time']);
   for (const [name, values] of input.parameters) {
     if (COMMON_PARAMETERS.has(name) || input.own?.has(name) === true) continue;
     const type = input.columns.get(name);

@@ -20,6 +20,8 @@ export interface Report {
   readonly roles: readonly Principal['role'][];
   /** What periods and the order of rows go by. */
   readonly time: string;
+  /** A column of the same value, by which the table is ordered: what asks for times asks for both, and reads less. */
+  readonly timeInOrder?: string;
   /** Tells rows of one time apart. */
   readonly id: string;
   /** The view joins each row with its changes: which rows are on a page is then found before all of their columns are read. */
@@ -127,7 +129,17 @@ const NETWORK = ['manager', 'advertiser'] as const;
 const OF_HITS = { time: 'hit_time', id: 'hit_id' } as const;
 
 export const REPORTS: ReadonlyMap<string, Report> = new Map<string, Report>([
-  ['clicks', { view: 'clicks', columns: new Map(CLICK), roles: ROLES, ...OF_HITS }],
+  [
+    'clicks',
+    {
+      view: 'clicks',
+      columns: new Map(CLICK),
+      roles: ROLES,
+      ...OF_HITS,
+      // The edge gives a click its id and its receipt of one reading of the clock.
+      timeInOrder: 'click_time',
+    },
+  ],
   [
     'invalid-clicks',
     { view: 'invalid_clicks', columns: new Map(CLICK), roles: NETWORK, ...OF_HITS },

@@ -49,12 +49,13 @@ export function buildList(
   const zone = parseZone(parameters);
   const period = parsePeriod(parameters, zone);
   const limit = parseLimit(parameters, LIMIT_DEFAULT);
-  const { time, id } = report;
-  const conditions = buildConditions({ parameters, principal, period, columns, time });
+  const { time, timeInOrder, id } = report;
+  const times = timeInOrder === undefined ? [time] : [time, timeInOrder];
+  const conditions = buildConditions({ parameters, principal, period, columns, times });
   const sort = parseSort(parameters, names, `-${time}`);
   const page = paginate(conditions, parameters, name, sort, [
     sort.column === time
-      ? timeKeyOf(time)
+      ? timeKeyOf(time, times)
       : sortKeyOf(sort.column, columns.get(sort.column) ?? 'String'),
     sortKeyOf(id, 'String'),
   ]);

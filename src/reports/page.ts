@@ -10,6 +10,8 @@ import { refuse, single, type ReportParameters } from './parameters.ts';
 export interface SortKey {
   readonly expression: string;
   readonly type: ColumnType;
+  /** Expressions of that value. */
+  readonly bounded: readonly string[];
   /** The expression's value as a cursor holds it. */
   readonly inCursor: string;
   /** The value again, of a query parameter. */
@@ -46,14 +48,18 @@ function comparableOf(column: string, type: ColumnType): string {
 export function sortKeyOf(column: string, type: ColumnType): SortKey {
   const expression = comparableOf(column, type);
   const ofCursor = (parameter: string): string => `{${parameter}:${SQL_TYPES[type] ?? type}}`;
-  return { expression, type, inCursor: expression, ofCursor };
+  return { expression, type, bounded: [expression], inCursor: expression, ofCursor };
 }
 
-/** For a time that is never NULL: by the bare column, whose index then finds the newest rows (50 million clicks: half the time). */
-export function timeKeyOf(column: string): SortKey {
+/**
+ * For a time that is never NULL: by the bare column, whose index then finds the newest rows (50 million clicks: half the time).
+ * `bounded`: it, and columns that always hold the same.
+ */
+export function timeKeyOf(column: string, bounded: readonly string[]): SortKey {
   return {
     expression: column,
     type: 'DateTime',
+    bounded,
     inCursor: `toUnixTimestamp64Milli(${column})`,
     ofCursor: (parameter) => `fromUnixTimestamp64Milli({${parameter}:Int64}, 'UTC')`,
   };
@@ -115,7 +121,12 @@ export function paginate(
     const values = parseCursor(cursor, fingerprint, keys);
     const left = keys.map(({ expression }) => expression).join(', ');
     const right = keys.map(({ ofCursor }, at) => ofCursor(`c_${at}`)).join(', ');
-    conditions.sql.push(`tuple(${left}) ${sort.descending ? '<' : '>'} tuple(${right})`);
+    const beyond = sort.descending ? '<' : '>';
+    conditions.sql.push(`tuple(${left}) ${beyond} tuple(${right})`);
+    // Said once more for the first key alone: of a tuple no index knows. A page in the middle of 80 days of 50 million clicks read half of them.
+    for (const { bounded, ofCursor } of keys.slice(0, 1))
+      for (const expression of bounded)
+        conditions.sql.push(`${expression} ${beyond}= ${ofCursor('c_0')}`);
     for (const [at, value] of values.entries()) conditions.parameters[`c_${at}`] = value;
   }
   const direction = sort.descending ? 'DESC' : 'ASC';

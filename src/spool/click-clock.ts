@@ -11,8 +11,8 @@ import { SEQUENCE_MAX } from '../domain/click-id.ts';
 const RESERVE_MS = 2_000;
 
 export interface ClickClock {
-  /** Throws SPOOL_FULL when the mark can't be written: an id beyond it might be minted again after a restart. */
-  next(): { readonly ms: number; readonly sequence: number };
+  /** `ms` is `nowMs` or later. Throws SPOOL_FULL when the mark can't be written: an id beyond it might be minted again after a restart. */
+  next(nowMs: number): { readonly ms: number; readonly sequence: number };
 }
 
 function readMark(file: string): number {
@@ -24,7 +24,7 @@ function readMark(file: string): number {
   }
 }
 
-export function createClickClock(dir: string, clock: () => number): ClickClock {
+export function createClickClock(dir: string): ClickClock {
   const file = join(dir, 'click-clock');
   let lastMs = readMark(file);
   let markMs = lastMs;
@@ -46,10 +46,9 @@ export function createClickClock(dir: string, clock: () => number): ClickClock {
   }
 
   return {
-    next() {
-      const now = clock();
-      if (now > lastMs) {
-        lastMs = now;
+    next(nowMs) {
+      if (nowMs > lastMs) {
+        lastMs = nowMs;
         sequence = 0;
       } else if (++sequence > SEQUENCE_MAX) {
         lastMs += 1;

@@ -10,6 +10,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createCatalogueFollower } from '../../src/catalogue/follower.ts';
 import { publishState } from '../../src/catalogue/published.ts';
 import { createCatalogueSnapshot } from '../../src/domain/catalogue.ts';
+import { createClickIdCodec } from '../../src/domain/click-id.ts';
 import { reachNothing } from '../../src/domain/crash-points.ts';
 import { createHitIds } from '../../src/domain/uuid-v7.ts';
 import type { Answer } from '../../src/edge/answers.ts';
@@ -175,7 +176,7 @@ test('a chunk names the catalogue its hits were judged under, also when it chang
   const edge = createEdge({
     snapshot: () => snapshot,
     writer,
-    clickClock: createClickClock(own, Date.now),
+    clickClock: createClickClock(own),
     hitIds: createHitIds(Date.now),
     edgeNumber: 0,
     clientOf: createClientReader([]),
@@ -210,6 +211,27 @@ test('a chunk names the catalogue its hits were judged under, also when it chang
       expect(header.catalogueVersion).toBe(isActive ? 1 : 2);
       if (hit.endpoint === 'click') expect(hit.verdictCode).toBe(isActive ? 0 : 115);
     }
+  }
+});
+
+test("a click's receipt is the time of its id, also while the clock steps back", async () => {
+  // Up to ten seconds back and forth with every reading, in all a step forward.
+  let readings = 0;
+  const clock = (): number => 1_800_000_000_000 + ++readings * 300 + ((readings * 7_919) % 10_000);
+  const edge = await startEdge(catalogue(), { clock });
+  try {
+    const minted: string[] = [];
+    for (let n = 0; n < 20; n++) {
+      const answer = await ask(edge.port, 'GET', CLICK);
+      minted.push((JSON.parse(answer.body.toString()) as { click_id: string }).click_id);
+    }
+    const codec = createClickIdCodec(catalogue().click_id_keys);
+    const receipts = new Map(
+      edge.stored().map((hit) => [hit.endpoint === 'click' ? hit.clickId : '', hit.receivedAtMs]),
+    );
+    expect(receipts).toEqual(new Map(minted.map((id) => [id, codec.open(id)?.ms])));
+  } finally {
+    await edge.close();
   }
 });
 
