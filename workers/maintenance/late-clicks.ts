@@ -34,22 +34,36 @@ export interface LateClickDeps {
   readonly ips: IpStorage;
 }
 
+const WAITING = 'click_pending = 1 AND verdict_code = 108';
+const RECENT = `hit_time > now() - INTERVAL ${DAYS} DAY`;
+/** Not one that was replayed by this very round before, nor one whose replay by someone counts. */
+const UNREPLAYED = `hit_id NOT IN (SELECT replayed_from FROM postback_log
+  WHERE replayed_from > '' AND (row_kind != 'invalid' OR startsWith(chunk_id, '${CHUNK_PREFIX}')))`;
+
+/**
+ * Whether any call waits for its click. Asked each round, of every stored call: where the conditions below WHERE hold nowhere
+ * in a part, ClickHouse remembers it, as they never change; one that changes, or holds for most, would have all of it read.
+ */
+async function isAnyWaiting(clickhouse: ClickHouse): Promise<boolean> {
+  const [row] = await clickhouse.query<{ waiting: number }>(
+    `SELECT countIf(${RECENT} AND replayed_from = '' AND ${UNREPLAYED}) AS waiting
+     FROM postback_log WHERE ${WAITING}`,
+  );
+  return (row?.waiting ?? 0) > 0;
+}
+
 /**
  * Calls that can be replayed now, and not all of them: a page. Their clicks are looked for by the time within their ids,
- * the second column of the clicks' order: without a call that waits, which is as it should be, no click is read.
+ * the second column of the clicks' order.
  */
 async function replayable(clickhouse: ClickHouse): Promise<readonly OriginalRow[]> {
-  const recent = `hit_time > now() - INTERVAL ${DAYS} DAY`;
-  const waiting = `click_pending = 1 AND verdict_code = 108 AND ${recent}`;
-  // Not those that were replayed by this very round before, nor those whose replay by someone counts.
+  if (!(await isAnyWaiting(clickhouse))) return [];
   return clickhouse.query<OriginalRow>(
     `SELECT ${ORIGINAL_COLUMNS}
      FROM postback_log
-     WHERE ${waiting} AND replayed_from = ''
-       AND hit_id NOT IN (SELECT replayed_from FROM postback_log
-         WHERE replayed_from > '' AND ${recent} AND (row_kind != 'invalid' OR startsWith(chunk_id, '${CHUNK_PREFIX}')))
+     WHERE ${WAITING} AND ${RECENT} AND replayed_from = '' AND ${UNREPLAYED}
        AND click_id IN (SELECT click_id FROM click_log WHERE verdict_code = 0 AND (click_time, click_id) IN (
-         SELECT assumeNotNull(click_time), click_id FROM postback_log WHERE ${waiting}))
+         SELECT assumeNotNull(click_time), click_id FROM postback_log WHERE ${WAITING} AND ${RECENT}))
      LIMIT ${PAGE}`,
   );
 }
