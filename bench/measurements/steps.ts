@@ -278,6 +278,34 @@ function tableOf(kind: string, measured: Measured): Table {
   };
 }
 
+const STATEMENTS = [
+  ['that reads nothing', 'SELECT 1'],
+  [
+    'that reads back who has a position',
+    'SELECT writer FROM postback_log WHERE lane = 0 AND position = 1 LIMIT 1',
+  ],
+] as const;
+const WARM_STATEMENTS = 20;
+const TIMES = 200;
+
+/** What ClickHouse takes for a statement before any row; every block asks for a few. */
+async function statementTable(stack: Stack): Promise<Table> {
+  const rows: string[][] = [];
+  for (const [name, sql] of STATEMENTS) {
+    for (let n = 0; n < WARM_STATEMENTS; n++) await stack.clickhouse.query(sql);
+    const meter = createMeter(stack);
+    const started = performance.now();
+    await meter.step(name, async () => {
+      for (let n = 0; n < TIMES; n++) await stack.clickhouse.query(sql);
+    });
+    const wallMs = (performance.now() - started) / TIMES;
+    const cost = meter.costs.get(name);
+    const msOf = (us = Number.NaN): string => fixed(us / 1000 / TIMES, 2);
+    rows.push([name, msOf(cost?.own), msOf(cost?.clickhouse), fixed(wallMs, 2)]);
+  }
+  return { columns: ['a statement', 'ms of the client', 'of ClickHouse', 'until answered'], rows };
+}
+
 async function run(settings: Settings): Promise<Result> {
   const stack = await startStack(TWO_CORES);
   try {
@@ -288,6 +316,7 @@ async function run(settings: Settings): Promise<Result> {
       stack,
       Math.max(needed, settings.quick ? 0 : 1_000_000),
     );
+    const statements = await statementTable(stack);
     const way = await createWay(stack);
     const clicks = await measure(stack, sizes, hits, (meter, size) => clickSteps(way, meter, size));
     const conversions = await measure(stack, sizes, hits, (meter, size, at) =>
@@ -295,9 +324,9 @@ async function run(settings: Settings): Promise<Result> {
     );
     return {
       title: 'Where the microseconds go',
-      method: `One chunk after the other through the released code, without HTTP and without a queue: this process does what edge and worker do. Conversions name clicks at random among ${count(minted.length)} of the last day. User and system time, ${count(hits)} hits a size. ClickHouse's columns hold its merges as far as they fell into the step.`,
+      method: `One chunk after the other through the released code, without HTTP and without a queue: this process does what edge and worker do. Conversions name clicks at random among ${count(minted.length)} of the last day. User and system time, ${count(hits)} hits a size. ClickHouse's columns hold its merges as far as they fell into the step. Below it what a statement takes by itself, ${TIMES} one after the other.`,
       findings: [],
-      tables: [tableOf('click', clicks), tableOf('conversion', conversions)],
+      tables: [tableOf('click', clicks), tableOf('conversion', conversions), statements],
       charts: [],
     };
   } finally {

@@ -1,29 +1,18 @@
 /**
- * The chDB engine in this process. Every statement runs in a Session of its own (about 1.3 ms to open and prepare), so
- * settings and parameters can't leak from one call into another, and a long report never shares a Session with an
- * insert. One anchor Session stays open: the engine ends with its last Session, and closing a busy one aborts it.
+ * The chDB engine in this process. No two statements run in one Session at once, so a long report never holds up an
+ * insert, and none sees another's settings or parameters (`sessions.ts`).
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Session } from 'chdb';
 import { AppError } from '../../src/domain/app-error.ts';
-import { DEFINER_ARGUMENT, type Role } from './access.ts';
+import type { Role } from './access.ts';
 import { createKiller, createTag } from './killer.ts';
 import { createPlaces, type Places } from './places.ts';
 import { createResultPipes, type ResultPipe } from './result-pipe.ts';
+import { BASE_ARGUMENTS, createSessions, type StatementOptions } from './sessions.ts';
 import { quoteString } from './statement.ts';
 import { PLACES } from './threads.ts';
-
-export interface StatementOptions {
-  /** Settings by name; set before the statement, gone after it. */
-  readonly settings: ReadonlyMap<string, string>;
-  /** Values for `{name:Type}` in ClickHouse's escaped text form. */
-  readonly parameters: ReadonlyMap<string, string>;
-  readonly database: string;
-  readonly role: Role;
-  /** The setting `readonly`: 1 refuses writes, DDL and changed settings; 2 allows settings, as GET has it on a server. */
-  readonly readonly: 0 | 1 | 2;
-}
 
 /** Runs a small statement in the Session of the one about to run, and returns its text. */
 export type Ask = (sql: string) => Promise<string>;
@@ -78,30 +67,6 @@ function loadAddon(): NativeAddon {
   return createRequire(require.resolve('chdb'))(library) as NativeAddon;
 }
 
-const BASE_ARGUMENTS = [
-  '--async_load_databases=0',
-  '--timezone=UTC',
-  '--session_timezone=UTC',
-  // Parameters are set by a statement of ours, which may be as long as they are. Bodies have a limit of their own.
-  '--max_query_size=1000000000',
-  // As a server has them; chDB's own defaults differ.
-  '--implicit_select=0',
-  '--allow_introspection_functions=0',
-  '--storage_file_read_method=pread',
-  // A Parquet file is made a row group at a time: the default of 512 MiB would be held per thread.
-  '--output_format_parquet_row_group_size_bytes=67108864',
-];
-
-function preparation(options: StatementOptions): string {
-  const assignments = [
-    ...[...options.settings].map(([name, value]) => `${name}=${quoteString(value)}`),
-    ...[...options.parameters].map(([name, value]) => `param_${name}=${quoteString(value)}`),
-    ...(options.readonly === 0 ? [] : [`readonly=${options.readonly}`]),
-  ];
-  const set = assignments.length === 0 ? '' : `; SET ${assignments.join(', ')}`;
-  return `USE ${options.database}; SET ROLE ${options.role}${set}`;
-}
-
 export interface EngineConfig {
   readonly path: string;
   readonly temporaryDir: string;
@@ -139,23 +104,10 @@ export function createEngine(config: EngineConfig): Engine {
     write: createPlaces(PLACES.writes),
   };
   const killer = createKiller(anchor);
+  const sessions = createSessions(config.path);
   const busy = new Set<Promise<unknown>>();
   const stops = new Set<AbortController>();
   let closed = false;
-
-  async function inSession<T>(
-    options: StatementOptions,
-    work: (session: Session) => Promise<T>,
-  ): Promise<T> {
-    const definer = options.role === 'owner' ? [DEFINER_ARGUMENT] : [];
-    const session = new Session(config.path, { connectionArgs: [...BASE_ARGUMENTS, ...definer] });
-    try {
-      await session.queryAsync(preparation(options));
-      return await work(session);
-    } finally {
-      session.close();
-    }
-  }
 
   /** Gives work its place among the others, and a way to be told to stop: by its client, or because all ends. */
   async function inPlace<T>(
@@ -185,7 +137,7 @@ export function createEngine(config: EngineConfig): Engine {
     statement: ReadStatement,
     stop: AbortController,
   ): Promise<ReadOutcome> {
-    return inSession(statement.options, async (session) => {
+    return sessions.run(statement.options, async (session) => {
       const ask: Ask = async (sql) => (await session.queryAsync(sql, { format: 'TSVRaw' })).text();
       const text = await statement.text(ask);
       const tag = createTag();
@@ -211,7 +163,7 @@ export function createEngine(config: EngineConfig): Engine {
   }
 
   async function writeThrough(sql: string, options: StatementOptions): Promise<WriteOutcome> {
-    return inSession(options, async (session) => {
+    return sessions.run(options, async (session) => {
       const done = await addon.InsertRawAsyncConnection(
         session.connection,
         sql,
@@ -240,7 +192,7 @@ export function createEngine(config: EngineConfig): Engine {
       inPlace(places.write, signal, () => writeThrough(sql, options)),
     command: (sql, format, options) =>
       inPlace(places.write, undefined, () =>
-        inSession(options, async (session) =>
+        sessions.runAlone(options, async (session) =>
           Buffer.from((await session.queryAsync(sql, { format })).bytes()),
         ),
       ),
@@ -249,6 +201,8 @@ export function createEngine(config: EngineConfig): Engine {
       for (const stop of stops) stop.abort(createShutdownError());
       while (busy.size > 0) await Promise.allSettled(busy);
       await killer.close();
+      sessions.close();
+      // The engine ends with its last Session, and closing a busy one aborts it.
       anchor.close();
     },
   };

@@ -3,9 +3,10 @@
  * and nothing runs before the whole body is here, so an upload that breaks off leaves nothing behind.
  */
 import { rm } from 'node:fs/promises';
-import type { Engine, StatementOptions, WriteOutcome } from './engine.ts';
+import type { Engine, WriteOutcome } from './engine.ts';
 import { readInsertHead, withDataFile, type InsertHead } from './insert-statement.ts';
 import type { RequestBody } from './request-body.ts';
+import type { StatementOptions } from './sessions.ts';
 import { withoutSemicolon } from './statement.ts';
 
 /** Beginning of the text in which a statement's kind and an INSERT's FORMAT clause are sought. */

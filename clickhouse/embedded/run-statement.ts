@@ -3,11 +3,12 @@ import type { ServerResponse } from 'node:http';
 import type { Role } from './access.ts';
 import type { AnalystDoor } from './analyst.ts';
 import { createAnswer, type Answer } from './answer.ts';
-import type { Engine, StatementOptions } from './engine.ts';
+import type { Engine } from './engine.ts';
 import { faultOf, RequestFault } from './http-errors.ts';
 import { INSERT_TEXT_BYTES_MAX, runInsertRequest, STATEMENT_HEAD_BYTES } from './insert-request.ts';
 import type { RequestBody } from './request-body.ts';
 import type { RequestFields } from './request.ts';
+import type { StatementOptions } from './sessions.ts';
 import { isStacked, kindOf, quoteString, splitFormat, withoutSemicolon } from './statement.ts';
 
 /** Statement text and parameters, in memory. Look-ups of many ids come as one parameter. */
