@@ -95,8 +95,9 @@ describe.each(FILES)('%s', (file) => {
     const hasMore = read.some((index) => index !== '1') || body(source).includes('#KEYS');
     expect(header.keys).toEqual(hasMore ? ['1', '2…'] : ['1']);
     // A key that is built inside a script would belong to no slot.
-    for (const [, key] of body(source).matchAll(/redis\.call\('\w+', ([^,)]+)/g))
-      expect(key).toMatch(/^(KEYS\[.+\]?|meta|key|write\[1\])$/);
+    const called = [...body(source).matchAll(/\bcall\('\w+', ([^,)]+)/g)].map((match) => match[1]);
+    expect(called.length).toBeGreaterThan(0);
+    for (const key of called) expect(key).toMatch(/^(KEYS\[.+\]?|meta|key|write\[1\])$/);
     for (const [, value] of body(source).matchAll(/\bkey\b.* = (.*)/g))
       expect(value).toContain('KEYS[');
   });
@@ -217,12 +218,15 @@ describe('the typed functions map every reply', () => {
     await server.redis.hset(meta, 'applied', '3', 'sig:16', 'UTC|off');
     expect(await judge('2')).toEqual({ kind: 'position', applied: 3 });
     expect(await judge('3', '{"16":"UTC|day"}')).toEqual({ kind: 'stale', offerId: 16 });
-    expect(await judge('3', '{"16":"UTC|off"}')).toEqual({ kind: 'ok', answers: [0] });
+    expect(await judge('3', '{"16":"UTC|off"}')).toEqual({ kind: 'ok', answers: new Map() });
     expect(await apply('3', '', '{"16":"UTC|day"}')).toEqual({ kind: 'stale', offerId: 16 });
     expect(await server.redis.exists(clicks)).toBe(0);
     expect(await apply('3')).toEqual({ kind: 'ok' });
     expect(await apply('3')).toEqual({ kind: 'position', applied: 4 });
-    expect(await judge('4')).toEqual({ kind: 'ok', answers: [[101, 't1']] });
+    expect(await judge('4')).toEqual({
+      kind: 'ok',
+      answers: new Map([[1, [101, 't1']]]),
+    });
   });
 
   test('of releases: a slot is free when nobody holds it, and a released holder is not named', async () => {
@@ -242,20 +246,45 @@ describe('the typed functions map every reply', () => {
     };
     const judged = async (): Promise<unknown> => {
       const reply = await judge(String(position));
-      return reply.kind === 'ok' ? reply.answers[0] : reply;
+      return reply.kind === 'ok' ? reply.answers.get(1) : reply;
     };
     expect(await applied(events)).toBe('t1|t5|2');
     expect(await judged()).toEqual([101, 't1']);
     expect(await applied([releaseOf(accepted, 'r1')])).toBe('|t5|1');
     expect(await judged()).toEqual([101, '']);
     expect(await applied([releaseOf(second, 'r2')])).toBe('|t5|0');
-    expect(await judged()).toBe(0);
+    expect(await judged()).toBeUndefined();
     expect(await applied(events.slice(1))).toBe('t5');
     expect(await server.redis.hgetall(keys.lane.released(LANE, 12))).toEqual({
       t1: 'r1',
       t5: 'r2',
     });
     expect(await server.redis.hget(keys.lane.caps(LANE, 12), 'g:ever')).toBe('1|t5');
+  });
+
+  type Answers = readonly (readonly [number: number, answer: readonly (number | string)[]])[];
+
+  // One is used, and the block asks three times. A holder within the block is named by its number.
+  test.each<[string, number, Answers]>([
+    ['out of reach of the block', 5, []],
+    ['that the block just fills', 4, []],
+    ['that the block would overshoot by one', 3, [[3, [107, 2, 2, 3]]]],
+    ['that is full', 1, [1, 2, 3].map((number) => [number, [107, 2, 'before', 1]])],
+  ])('of a cap %s', async (_, total, answers) => {
+    await server.redis.hset(meta, 'applied', '3');
+    await server.redis.hset(keys.lane.caps(LANE, 12), 'g:ever', '1|before');
+    const capped = { ...rules, caps: { ...NO_LIMITS, total } };
+    const block = [1, 2, 3].map((number) => ({
+      ...request,
+      hitId: `t${number}`,
+      clickId: `c${number}`,
+      rules: capped,
+    }));
+    const { keys: names, args } = encodeRequests(block, keys, LANE);
+    expect(await scripts.judgeScript.run(server.redis, names, ['3', '{}', ...args])).toEqual({
+      kind: 'ok',
+      answers: new Map(answers),
+    });
   });
 
   /** What the fields of two conversions with the same ids hold, in one block or in two, judged under these rules. */

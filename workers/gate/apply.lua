@@ -16,17 +16,19 @@
 -- ARGV[6…] transactions, then fields
 -- Reply    {'ok'} | {'position', applied or -1} | {'stale', offer id}
 
+-- Locals are found faster than globals.
+local KEYS, ARGV, call, unpack, min = KEYS, ARGV, redis.call, unpack, math.min
 local meta = KEYS[1]
 if ARGV[4] == '' then
-  local applied = redis.call('HGET', meta, 'applied')
+  local applied = call('HGET', meta, 'applied')
   if not applied then return {'position', '-1'} end
   if applied ~= ARGV[1] then return {'position', applied} end
-elseif redis.call('HGET', meta, 'nonce') ~= ARGV[4] then
+elseif call('HGET', meta, 'nonce') ~= ARGV[4] then
   return {'position', '-1'}
 end
 local signatures = cjson.decode(ARGV[3])
 for offer, signature in pairs(signatures) do
-  local held = redis.call('HGET', meta, 'sig:' .. offer)
+  local held = call('HGET', meta, 'sig:' .. offer)
   if held and held ~= signature then return {'stale', offer} end
 end
 
@@ -101,7 +103,7 @@ local writes, removals = {}, {}
 local function change(kind, key, first, to, numbers)
   local value_of = values[kind]
   for from = first, to, FIELDS_A_CALL do
-    local held = redis.call('HMGET', key, unpack(ARGV, from, math.min(to, from + FIELDS_A_CALL - 1)))
+    local held = call('HMGET', key, unpack(ARGV, from, min(to, from + FIELDS_A_CALL - 1)))
     local write, size, removal = {}, 0, {}
     for index = 1, #held do
       local value = value_of(held[index], numbers, from - first + index)
@@ -120,8 +122,8 @@ end
 local function claim_free(key, first, to, numbers)
   for from = first, to, FIELDS_A_CALL do
     local write, size = {}, 0
-    for at = from, math.min(to, from + FIELDS_A_CALL - 1) do
-      write[size + 1], write[size + 2] = ARGV[at], transaction(numbers[at - first + 1])
+    for at = from, min(to, from + FIELDS_A_CALL - 1) do
+      write[size + 1], write[size + 2] = ARGV[at], ARGV[5 + numbers[at - first + 1]]
       size = size + 2
     end
     writes[#writes + 1] = {key, write}
@@ -134,8 +136,8 @@ for _, group in ipairs(plan[1]) do
   if kind == FREE then claim_free(key, first, to, numbers) else change(kind, key, first, to, numbers) end
 end
 
-for _, write in ipairs(writes) do redis.call('HSET', write[1], unpack(write[2])) end
-for _, write in ipairs(removals) do redis.call('HDEL', write[1], unpack(write[2])) end
-for offer, signature in pairs(signatures) do redis.call('HSET', meta, 'sig:' .. offer, signature) end
-if ARGV[4] == '' then redis.call('HSET', meta, 'applied', ARGV[2]) end
+for _, write in ipairs(writes) do call('HSET', write[1], unpack(write[2])) end
+for _, write in ipairs(removals) do call('HDEL', write[1], unpack(write[2])) end
+for offer, signature in pairs(signatures) do call('HSET', meta, 'sig:' .. offer, signature) end
+if ARGV[4] == '' then call('HSET', meta, 'applied', ARGV[2]) end
 return {'ok'}

@@ -122,15 +122,16 @@ export function encodeRequests(
   return { keys: fields.keys, args: [plan, ...place.fields], names };
 }
 
+const ACCEPTED: GateReply = { kind: 'accepted' };
 const RELEASED = { 1: 'no', 2: 'now', 3: 'before' } as const;
 
-/** What judge.lua answered about a request. A number in place of a transaction id names a request of the block. */
+/** What judge.lua answered about a request, if anything. A number in place of a transaction id names a request of the block. */
 export function parseAnswer(
-  answer: JudgeAnswer,
+  answer: JudgeAnswer | undefined,
   request: GateRequest,
   requests: readonly GateRequest[],
 ): GateReply {
-  if (answer === 0) return { kind: 'accepted' };
+  if (answer === undefined) return ACCEPTED;
   const [code, value, blocking, used] = answer;
   const idOf = (holder: number | string | undefined): string =>
     typeof holder === 'number'

@@ -261,7 +261,7 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
       ]);
       if (reply.kind === 'ok') {
         const replies = requests.map((request, index) =>
-          parseAnswer(reply.answers[index] ?? [], request, requests),
+          parseAnswer(reply.answers.get(index + 1), request, requests),
         );
         return { position: believed, replies, names: encoded.names };
       }

@@ -1,11 +1,12 @@
 /** The gate's scripts, typed. Replies are mapped here and nowhere else. */
 import { defineGate } from './define-gate.ts';
 
-/** 0: accepted. Else code and values; judge.lua's header says which. */
-export type JudgeAnswer = 0 | readonly (number | string)[];
+/** Code and values; judge.lua's header says which. */
+export type JudgeAnswer = readonly (number | string)[];
 
 export type JudgeReply =
-  | { readonly kind: 'ok'; readonly answers: readonly JudgeAnswer[] }
+  /** By the request's number, from 1; those that are not in it are accepted. */
+  | { readonly kind: 'ok'; readonly answers: ReadonlyMap<number, JudgeAnswer> }
   /** The lane stands elsewhere; -1: it has no state. */
   | { readonly kind: 'position'; readonly applied: number }
   /** The offer's state was built under another rule signature. */
@@ -26,9 +27,9 @@ function parseState(kind: string, value: string): Exclude<JudgeReply, { kind: 'o
 
 export const judgeScript = defineGate<JudgeReply>('judge.lua', (reply) => {
   const [kind, value] = parts(reply);
-  // judge.lua encodes an array of arrays.
+  // judge.lua encodes an array of pairs.
   return kind === 'ok'
-    ? { kind, answers: JSON.parse(value) as JudgeAnswer[] }
+    ? { kind, answers: new Map(JSON.parse(value) as [number, JudgeAnswer][]) }
     : parseState(kind, value);
 });
 
