@@ -306,15 +306,16 @@ describe('an advertiser', () => {
 });
 
 describe('an affiliate', () => {
+  // Amounts as values of their own: seconds of a time, or a part of an address, may have the same digits.
   const SECRETS = [
-    '8.25',
-    '9.5',
-    'private-',
-    'user-1',
-    'user-2',
-    '"revenue"',
-    '"profit"',
-    'secret',
+    /(?<![\d.])8\.250*(?!\d)/,
+    /(?<![\d.])9\.50*(?!\d)/,
+    /private-/,
+    /user-1/,
+    /user-2/,
+    /"revenue"/,
+    /"profit"/,
+    /secret/,
   ];
 
   it('sees deployed and public active offers, and its own things', async () => {
@@ -352,6 +353,9 @@ describe('an affiliate', () => {
   });
 
   it('sees its own clicks and transactions, without revenue and the advertiser’s data', async () => {
+    const [ofOne, ofOther] = SECRETS;
+    const { text } = await manager.get('/reports/transactions?limit=1000');
+    expect([ofOne?.test(text), ofOther?.test(text)], 'what a manager sees').toEqual([true, true]);
     for (const name of ['clicks', 'transactions']) {
       for (const format of ['json', 'csv', 'ndjson']) {
         const report = await affiliate.get(`/reports/${name}?format=${format}&limit=1000`);
@@ -359,8 +363,7 @@ describe('an affiliate', () => {
         expect(report.text).toContain('tag-10-1');
         expect(report.text).toContain('tag-20-1');
         expect(report.text).not.toMatch(/tag-\d+-2/);
-        for (const secret of SECRETS)
-          expect(report.text, `${name} ${secret}`).not.toContain(secret);
+        for (const secret of SECRETS) expect(report.text, `${name} ${secret}`).not.toMatch(secret);
       }
       for (const filter of [
         'affiliate_id=2',
