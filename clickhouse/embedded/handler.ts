@@ -6,11 +6,11 @@ import type { Role } from './access.ts';
 import type { AnalystDoor } from './analyst.ts';
 import { sendFault } from './answer.ts';
 import type { Engine } from './engine.ts';
-import type { StatementOptions } from './sessions.ts';
 import { faultOf, RequestFault } from './http-errors.ts';
 import { openRequestBody, type RequestBody } from './request-body.ts';
 import { readMultipart, readRequestFields, targetOf, type RequestFields } from './request.ts';
 import { runStatement, TEXT_BYTES_MAX, type StatementDeps } from './run-statement.ts';
+import type { StatementOptions } from './sessions.ts';
 import { authenticate, type Passwords } from './users.ts';
 
 export interface HandlerDeps {

@@ -13,9 +13,9 @@ import { messageOf } from '../../src/domain/app-error.ts';
 import { writeAccessConfig } from './access.ts';
 import { createAnalystDoor } from './analyst.ts';
 import { createEngine, type Engine } from './engine.ts';
-import type { StatementOptions } from './sessions.ts';
 import { createHandler } from './handler.ts';
 import { readSafeFunctions } from './safe-functions.ts';
+import type { StatementOptions } from './sessions.ts';
 import { quoteString } from './statement.ts';
 import type { Passwords } from './users.ts';
 

@@ -123,7 +123,7 @@ local function claim_free(key, first, to, numbers)
   for from = first, to, FIELDS_A_CALL do
     local write, size = {}, 0
     for at = from, min(to, from + FIELDS_A_CALL - 1) do
-      write[size + 1], write[size + 2] = ARGV[at], ARGV[5 + numbers[at - first + 1]]
+      write[size + 1], write[size + 2] = ARGV[at], transaction(numbers[at - first + 1])
       size = size + 2
     end
     writes[#writes + 1] = {key, write}

@@ -98,6 +98,7 @@ end
 local counts_caps = caps_matter()
 local NO_CAPS = {}
 
+-- The answer about a request; none: it is accepted.
 local function decide(number, at)
   local mode, target, click, once = requests[at], requests[at + 1], requests[at + 2], requests[at + 3]
   if mode ~= 0 then
@@ -142,7 +143,6 @@ local function decide(number, at)
     state[field] = number
   end
   accepted[number] = true
-  return nil
 end
 
 local answers, number = {}, 0
