@@ -26,11 +26,15 @@ export async function runRebuild(config: Config): Promise<number> {
         clock: Date.now,
         logger,
       });
-      if (!(await state.rebuild())) {
-        console.error(`lane ${lane}: another rebuild is at it; try again when it has ended`);
-        return 1;
+      try {
+        if (!(await state.rebuild())) {
+          console.error(`lane ${lane}: another rebuild is at it; try again when it has ended`);
+          return 1;
+        }
+        await state.catchUp();
+      } finally {
+        state.close();
       }
-      await state.catchUp();
       console.log(
         `lane ${lane} (${lane + 1} of ${LANE_COUNT}): rebuilt up to position ${await log.lastPosition()}`,
       );

@@ -1,6 +1,6 @@
 /**
  * The one place where Redis keys are spelled. `prefix` (default 'sluice') keeps instances and test files apart.
- * Gate keys of one lane share the hash tag `{<prefix>:l:<lane>}`, so that a lane's script runs on one slot of a cluster.
+ * Gate keys of one lane share the hash tag `{<prefix>:l:<lane>}`, so that a lane's transaction stays in one slot of a cluster.
  */
 export type RedisKeys = ReturnType<typeof createRedisKeys>;
 

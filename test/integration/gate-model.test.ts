@@ -1,5 +1,5 @@
 /**
- * The gate's Lua in a real Redis against a plain model, on generated histories: caps, windows, zones through both clock
+ * The gate in a real Redis against a plain model, on generated histories: caps, windows, zones through both clock
  * changes, rule changes, lost and rolled-back state, several workers taking turns. The log is an array: what is tested
  * here is the state machine, not ClickHouse.
  */
@@ -386,6 +386,7 @@ async function replay(given: History): Promise<void> {
       }
     }
   }
+  for (const worker of workers) worker.close();
   const left = await names();
   if (left.length > 0) await server.redis.del(...left);
 }

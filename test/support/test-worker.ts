@@ -41,6 +41,7 @@ export function createTestWorker(deps: {
   const clicks = createClickStore({ clickhouse, enrichment, ips, clock });
   const lanes = createLanes({ clickhouse, redis, keys, ips, snapshotAt, clock, logger }).map(
     (writer) => ({
+      close: () => writer.close(),
       submit: (submission: LaneSubmission) => {
         const submitted = writer.submit(submission);
         deps.onSubmit?.(submission.chunk.chunkId);

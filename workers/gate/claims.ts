@@ -31,12 +31,6 @@ export function parseSignature(text: string): RuleSignature {
   return { timezone, uniqueIpWindow: window === 'off' ? null : (window as UniqueIpWindow) };
 }
 
-/** What a script call takes, the caller's first arguments excepted. */
-export interface ScriptInput {
-  readonly keys: readonly string[];
-  readonly args: readonly string[];
-}
-
 /** What changes the gate's state: a conversion claims, or a change frees what its transaction claimed. */
 export interface GateEvent {
   readonly conversion: AcceptedConversion;

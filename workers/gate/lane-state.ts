@@ -19,20 +19,15 @@ import {
   type GateEvent,
   type RuleSignature,
 } from './claims.ts';
-import { encodeEvents } from './apply-input.ts';
-import { encodeRequests, parseAnswer } from './judge-input.ts';
+import { blockChanges } from './block-changes.ts';
+import { askBlock } from './judge-block.ts';
 import type { LaneLog, LoggedEvent } from './lane-log.ts';
-import {
-  applyScript,
-  judgeScript,
-  rebuildBeginScript,
-  rebuildClearScript,
-  rebuildEndScript,
-} from './scripts.ts';
+import { createLaneStore, type LaneReading, type Signatures } from './lane-store.ts';
+import { rebuildBeginScript, rebuildClearScript, rebuildEndScript } from './scripts.ts';
 
 /** A rebuild that made no progress for so long is taken over. */
 const TAKE_OVER_MS = 10_000;
-/** Conversions loaded by one script call: it blocks Redis while it runs. */
+/** Conversions loaded by one transaction: it blocks Redis while it runs. */
 const CLAIMS_A_CALL = 2_000;
 const SCAN_COUNT = 500;
 /** A state that keeps moving under us this often means more writers than the lane can serve. */
@@ -74,19 +69,20 @@ export interface LaneState {
   catchUp(): Promise<void>;
   /** Rebuilds the lane from the log; false when another worker is at it. */
   rebuild(): Promise<boolean>;
+  /** Closes connections of its own, not `redis`. */
+  close(): void;
 }
 
 export function createLaneState(deps: LaneStateDeps): LaneState {
   const { redis, keys, lane, log, logger } = deps;
   const metaKey = keys.lane.meta(lane);
+  const store = createLaneStore(redis, metaKey);
   let believed = -1;
 
   /** State that compares hashes of addresses is another state than one that compares addresses. */
-  function signatures(rules: ReadonlyMap<number, RuleSignature>): string {
-    return JSON.stringify(
-      Object.fromEntries(
-        [...rules].map(([offerId, rule]) => [String(offerId), signatureText(rule, log.ips.hashes)]),
-      ),
+  function signaturesOf(rules: ReadonlyMap<number, RuleSignature>): Signatures {
+    return new Map(
+      [...rules].map(([offerId, rule]) => [offerId, signatureText(rule, log.ips.hashes)]),
     );
   }
 
@@ -129,13 +125,16 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
     return rules;
   }
 
-  async function apply(
-    from: number,
-    to: number,
+  /**
+   * Writes the claims and releases of a stretch of the log, and `moved` into the lane's meta, if the lane then stands as
+   * `stands` says and all signatures are its own. Resolves to the reading that decided.
+   */
+  function write(
     events: readonly GateEvent[],
     rules: ReadonlyMap<number, RuleSignature>,
-    nonce = '',
-  ) {
+    stands: (reading: LaneReading) => boolean,
+    moved: readonly string[],
+  ): Promise<LaneReading> {
     const used = new Map<number, RuleSignature>();
     const rulesOf = (offerId: number): RuleSignature => {
       const rule = rules.get(offerId);
@@ -143,14 +142,26 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
       used.set(offerId, rule);
       return rule;
     };
-    const encoded = encodeEvents(events, rulesOf, keys, lane);
-    return applyScript.run(redis, encoded.keys, [
-      String(from),
-      String(to),
-      signatures(used),
-      nonce,
-      ...encoded.args,
-    ]);
+    const { fields, changes } = blockChanges(events, rulesOf, keys, lane);
+    const signatures = signaturesOf(used);
+    const built = [...signatures].flatMap(([offerId, text]) => [`sig:${offerId}`, text]);
+    return store.update(signatures, fields, (reading) => {
+      if (!stands(reading) || reading.staleOfferId !== undefined) return undefined;
+      const meta = { set: [...built, ...moved], removed: [] };
+      return new Map([...changes(reading.fields), [metaKey, meta]]);
+    });
+  }
+
+  /** Applies a committed block, once: only a lane that stands right before it takes it. */
+  async function apply(
+    position: number,
+    events: readonly GateEvent[],
+    rules: ReadonlyMap<number, RuleSignature>,
+  ): Promise<'applied' | 'elsewhere' | 'stale'> {
+    const isBefore = ({ applied }: LaneReading): boolean => applied === position - 1;
+    const reading = await write(events, rules, isBefore, ['applied', String(position)]);
+    if (!isBefore(reading)) return 'elsewhere';
+    return reading.staleOfferId === undefined ? 'applied' : 'stale';
   }
 
   async function clearState(nonce: string, pattern = keys.lane.pattern(lane)): Promise<boolean> {
@@ -179,13 +190,14 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
     last: number,
     adopted: ReadonlyMap<number, RuleSignature>,
   ): Promise<boolean> {
+    const isOurs = (reading: LaneReading): boolean => reading.nonce === nonce;
     for (let from = 0; from < last;) {
       const { events, upTo } = await log.eventsAfter(from, last);
       from = upTo;
       for (let at = 0; at < events.length; at += CLAIMS_A_CALL) {
         const some = events.slice(at, at + CLAIMS_A_CALL);
-        const reply = await apply(0, 0, some, await rulesFor(some, adopted), nonce);
-        if (reply.kind !== 'ok') return false;
+        const reading = await write(some, await rulesFor(some, adopted), isOurs, []);
+        if (!isOurs(reading) || reading.staleOfferId !== undefined) return false;
       }
       if (!(await rebuildClearScript.run(redis, [metaKey], [nonce, String(deps.clock())])))
         return false;
@@ -227,10 +239,10 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
       const byPosition = groupBy(missing, ({ position }) => position);
       for (let position = applied + 1; position <= upTo; position++) {
         const events = byPosition.get(position) ?? [];
-        const reply = await apply(position - 1, position, events, await rulesFor(events));
+        const outcome = await apply(position, events, await rulesFor(events));
         // A state in another spelling, or of other rules, is of no use to the blocks that follow.
-        if (reply.kind === 'stale') await rebuild();
-        if (reply.kind !== 'ok') break;
+        if (outcome === 'stale') await rebuild();
+        if (outcome !== 'applied') break;
         believed = position;
       }
       // A log of any length is applied to its end, as long as it is applied.
@@ -252,22 +264,18 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
 
   async function judge(requests: readonly GateRequest[]): Promise<Judgement> {
     const rules = new Map(requests.map((request) => [request.offerId, request.rules]));
-    const encoded = encodeRequests(requests, keys, lane);
+    const question = askBlock(requests, keys, lane);
+    const signatures = signaturesOf(rules);
     for (let round = 0; round < ROUNDS_MAX; round++) {
-      const reply = await judgeScript.run(redis, encoded.keys, [
-        String(believed),
-        signatures(rules),
-        ...encoded.args,
-      ]);
-      if (reply.kind === 'ok') {
-        const replies = requests.map((request, index) =>
-          parseAnswer(reply.answers.get(index + 1), request, requests),
-        );
-        return { position: believed, replies, names: encoded.names };
+      if (believed < 0) await catchUp();
+      const reading = await store.read(signatures, question.fields);
+      if (reading.applied < believed) await catchUp();
+      else if (reading.staleOfferId !== undefined) await adoptRules(reading.staleOfferId, rules);
+      else {
+        believed = reading.applied;
+        const replies = question.judge(reading.fields);
+        return { position: believed, replies, names: question.names };
       }
-      if (reply.kind === 'stale') await adoptRules(reply.offerId, rules);
-      else if (reply.applied > believed && believed >= 0) believed = reply.applied;
-      else await catchUp();
     }
     throw new AppError('GATE_BUSY', `lane ${lane} moved under ${ROUNDS_MAX} attempts`);
   }
@@ -275,11 +283,11 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
   return {
     judge,
     async applyOwn(position, events, rules) {
-      const reply = await apply(position - 1, position, events, rules);
-      if (reply.kind === 'ok') believed = position;
+      if ((await apply(position, events, rules)) === 'applied') believed = position;
       else await catchUp();
     },
     catchUp,
     rebuild: () => rebuild(),
+    close: () => store.close(),
   };
 }

@@ -29,6 +29,8 @@ export interface LaneSubmission {
 export interface LaneWriter {
   /** Resolves when every call of the submission is in the log, written by us or by an earlier delivery. */
   submit(submission: LaneSubmission): Promise<void>;
+  /** Closes what the lane's state holds open; to be called when nothing is submitted any more. */
+  close(): void;
 }
 
 /** Bounds of a block: larger ones only make everyone in it wait longer. */
@@ -273,5 +275,6 @@ export function createLaneWriter(deps: {
         });
       });
     },
+    close: () => state.close(),
   };
 }

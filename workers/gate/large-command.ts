@@ -11,7 +11,7 @@ export class LargeCommand extends Command {
   override readonly args: string[];
 
   constructor(name: string, args: string[]) {
-    super(name);
+    super(name, [], { replyEncoding: 'utf8' });
     this.args = args;
   }
 

@@ -240,6 +240,7 @@ export async function startWorkerRole(options: WorkerRoleOptions): Promise<Worke
       await Promise.all([outgoing.close(), ...connections.map(({ worker }) => worker.close())]);
       await redis.hdel(keys.heartbeats, me).catch(() => undefined);
       for (const { connection } of connections) connection.disconnect();
+      for (const lane of lanes) lane.close();
       consumerRedis.disconnect();
       redis.disconnect();
       await clickhouse.close();

@@ -66,6 +66,8 @@ async function askGate(context: ApiContext, request: GateRequest): Promise<GateR
   } catch (error) {
     if (error instanceof AppError) throw error;
     throw new AppError('REDIS_UNAVAILABLE', `the gate did not answer: ${messageOf(error)}`, error);
+  } finally {
+    state.close();
   }
 }
 

@@ -64,7 +64,7 @@ async function judgeLane(
     clock: Date.now,
     logger: context.logger,
   });
-  const { judgement, repeats } = await judgeOnce(calls, log, state);
+  const { judgement, repeats } = await judgeOnce(calls, log, state).finally(() => state.close());
   let asked = 0;
   return calls.map((call) => {
     const repeated = repeats.get(call);
