@@ -17,6 +17,8 @@ export interface LaneCall {
   readonly settle: (reply: GateReply | undefined) => PostbackFields;
   /** The fields when the call itself is at fault: nothing derived from it. */
   readonly poison: (reason: string) => PostbackFields;
+  /** The transaction that the call names tells its lane: the first delivery decides it. The fields when it was another. */
+  readonly change?: { readonly hitId: string; readonly late: () => PostbackFields } | undefined;
   /** The call that this one replays: of all its replays, in whatever chunks, one counts. */
   readonly original?: Original | undefined;
   /** The fields when a replay of the original counted before, with the transaction that it created or changed. */

@@ -1,7 +1,8 @@
 /**
- * Keeps the replays of a call in one lane, where its log lets one of them count. A call that names its click or its
- * transaction has no choice; a promo code or a cookie may mean another offer under another catalogue. The first replay
- * that could count decides, by the device that decides lane positions: one block, one token, one guard, read back.
+ * Keeps in one lane what might go to another the next time. Replays of a call: where its log lets one of them count; a
+ * promo code or a cookie may mean another offer under another catalogue, and the first replay that could count decides.
+ * Deliveries of a change: the transaction that it names may be stored in between, and the first delivery decides. Both by
+ * the device that decides lane positions: one block, one token, one guard, read back.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ClickHouse } from '../../clickhouse/client.ts';
@@ -9,7 +10,7 @@ import { insertGuarded, type Row } from '../../clickhouse/insert.ts';
 import { REPLAY_LANE_COLUMNS } from '../../clickhouse/tables.ts';
 import { AppError } from '../../src/domain/app-error.ts';
 
-/** Original → lane. */
+/** What is kept in a lane → lane: a replay by its original, a change as `change:<hit id>`. */
 export type Lanes = ReadonlyMap<string, number>;
 
 const ATTEMPTS_MAX = 100;

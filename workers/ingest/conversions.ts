@@ -25,6 +25,26 @@ export function createConversionIngest(deps: ConversionDeps) {
   const prepare = createCallPreparation(deps);
   const decideLanes = createReplayLanes(deps.clickhouse);
 
+  /** A chunk that comes again finds more transactions: what they change stays in the lane where it may be stored already. */
+  async function keepChanges(byLane: CallsByLane): Promise<CallsByLane> {
+    const wanted = new Map<string, number>();
+    for (const [lane, calls] of byLane)
+      for (const { change } of calls) if (change) wanted.set(`change:${change.hitId}`, lane);
+    const decided = await decideLanes(wanted);
+    if (decided.size === 0) return byLane;
+    const kept = new Map<number, LaneCall[]>();
+    for (const [lane, calls] of byLane)
+      for (const call of calls) {
+        const { change } = call;
+        const first = (change && decided.get(`change:${change.hitId}`)) ?? lane;
+        const stays = first === lane || change === undefined;
+        const known = kept.get(first) ?? [];
+        kept.set(first, known);
+        known.push(stays ? call : { ...call, request: undefined, settle: () => change.late() });
+      }
+    return kept;
+  }
+
   /** Replays that were decided to be judged in another lane can't count in the one that they fell into now. */
   async function keepInLanes(byLane: CallsByLane): Promise<CallsByLane> {
     const wanted = new Map<string, number>();
@@ -60,7 +80,7 @@ export function createConversionIngest(deps: ConversionDeps) {
   ): Promise<ChunkOutcome> {
     const prepared = await prepareAny(chunk, replay);
     if (prepared.kind === 'wait') return prepared;
-    const byLane = await keepInLanes(prepared.byLane);
+    const byLane = await keepInLanes(await keepChanges(prepared.byLane));
     const { chunkId, openedAtMs, catalogueVersion } = chunk.header;
     await Promise.all(
       [...byLane].map(([lane, calls]) => {

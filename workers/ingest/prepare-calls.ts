@@ -13,7 +13,12 @@ import {
   type ReplayOrigin,
 } from '../../src/domain/judge/call.ts';
 import { bareFields, withStoredIps, type PostbackFields } from '../../src/domain/judge/fields.ts';
-import { judgeCall, repeatedFields, settleCall } from '../../src/domain/judge/judge.ts';
+import {
+  judgeCall,
+  lateChangeFields,
+  repeatedFields,
+  settleCall,
+} from '../../src/domain/judge/judge.ts';
 import {
   lookupsOf,
   type ClickAnswer,
@@ -146,6 +151,7 @@ export function createCallPreparation(deps: PreparationDeps) {
     codec: ClickIdCodec,
     click: ClickAnswer,
     transaction: StoredTransaction | undefined,
+    namesTransaction: boolean,
   ): InLane {
     const input = { snapshot, codec, call, click, transaction };
     const { hit, replayedFrom } = call;
@@ -165,6 +171,9 @@ export function createCallPreparation(deps: PreparationDeps) {
       settle,
       poison,
       toRow: (fields, block) => postbackRow(fields, block, place, deps.enrichment),
+      change: namesTransaction
+        ? { hitId: hit.hitId, late: () => kept(lateChangeFields(input)) }
+        : undefined,
       original: isReplay
         ? { hitId: replayedFrom, hitTimeMs: hit.receivedAtMs, mayMove: mayMove(call) }
         : undefined,
@@ -255,7 +264,8 @@ export function createCallPreparation(deps: PreparationDeps) {
       const { clickId, transactionId } = item.lookups;
       const click = clickId === '' ? 'not-asked' : (clicks.answers.get(clickId) ?? 'unknown');
       const transaction = transactions.found.get(transactionId) ?? provisional.get(transactionId);
-      const { lane, call } = toLaneCall(item.decoded, chunk, codec, click, transaction);
+      const names = transactionId !== '';
+      const { lane, call } = toLaneCall(item.decoded, chunk, codec, click, transaction, names);
       if (namesTransactions && call.request !== undefined)
         provisional.set(call.request.hitId, {
           conversion: claimantOf(call.request),

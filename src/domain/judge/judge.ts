@@ -89,15 +89,25 @@ function gateRequestOf(item: Case, mayCreate: boolean): GateRequest | undefined 
   };
 }
 
+/**
+ * The same at every delivery of the call, so that none of its chunk's rows is missing or there twice: a click id names its
+ * offer whether the click is stored by now or not. A transaction's id does not (`workers/ingest/conversions.ts`).
+ */
+function laneOfCase({ transaction, reference, offer }: Case): number {
+  const named = transaction === undefined ? reference.opened?.offerId : undefined;
+  return laneOf(named ?? offer?.id ?? 0);
+}
+
 /** Judges a call against the catalogue and what was looked up. Pure; claims nothing. */
 export function judgeCall(input: ResolveInput): Judged {
   const item = resolveCall(input);
-  const lane = laneOf(item.offer?.id ?? item.reference.opened?.offerId ?? 0);
+  const lane = laneOfCase(item);
   const failure = firstFailure(item);
   if (failure?.unlessChange === false)
     return { kind: 'invalid', lane, fields: invalidFields(item, failure) };
   const request = gateRequestOf(item, failure === undefined);
-  if (request === undefined) {
+  // Of a click that is not stored the offer that a change names may be another one: there is nothing of it to change.
+  if (request === undefined || laneOf(request.offerId) !== lane) {
     const detail = 'no stored transaction tells which offer and goal to change';
     return {
       kind: 'invalid',
@@ -106,6 +116,13 @@ export function judgeCall(input: ResolveInput): Judged {
     };
   }
   return { kind: 'candidate', lane, request, item };
+}
+
+/** The row of a change that was judged before the transaction that it names was stored, and keeps the lane of then. */
+export function lateChangeFields(input: ResolveInput): PostbackFields {
+  const detail = 'the transaction was not stored yet when this call was judged first';
+  const item = resolveCall({ ...input, transaction: undefined });
+  return invalidFields(item, { slug: 'transaction_not_found', detail });
 }
 
 /** The row of a replay whose original counts already, or stands in the same replay twice. */

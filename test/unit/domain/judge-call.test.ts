@@ -85,6 +85,29 @@ function row(endpoint: ConversionEndpoint, query: string, asked: Asked = {}): Po
     : settleCall(result.item, result.request, reply ?? { kind: 'accepted' });
 }
 
+describe('the lane of a call', () => {
+  const of17 = clickId(17);
+  const lanes = (endpoint: ConversionEndpoint, query: string): number[] =>
+    [stored(of17), 'unknown' as const, 'pending' as const].map(
+      (click) =>
+        judgeCall({
+          call: decodeCall(conversionHit(HIT_ID, NOW, { endpoint, query })),
+          snapshot: createCatalogueSnapshot(STATE),
+          codec,
+          click,
+          transaction: undefined,
+        }).lane,
+    );
+
+  // A chunk may be delivered again when a click is stored that was not: offers 16 and 17 are of two lanes.
+  test.each(['goal-by-click-id', 'conv', 'conv-change', 'conv-addchange'] as const)(
+    '%s is the one of the offer that its click id names, whatever became of the click',
+    (endpoint) => {
+      expect(lanes(endpoint, `click_id=${of17}&offer_id=16&goal_id=12`)).toEqual([1, 1, 1]);
+    },
+  );
+});
+
 describe('a token', () => {
   const ENDPOINTS = [
     ['goal-by-click-id', `click_id=${CLICK_ID}`],
