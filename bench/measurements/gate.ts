@@ -115,7 +115,6 @@ async function runGate(redis: Redis, pid: number, verdicts: number): Promise<Rat
       lane,
       log: EMPTY_LOG,
       snapshotAt: () => Promise.resolve(createCatalogueSnapshot(EMPTY_CATALOGUE)),
-      clock: Date.now,
       logger: pino({ level: 'silent' }),
     }),
   );

@@ -23,7 +23,6 @@ export async function runRebuild(config: Config): Promise<number> {
         lane,
         log,
         snapshotAt: store.at,
-        clock: Date.now,
         logger,
       });
       try {

@@ -255,7 +255,6 @@ async function replay(given: History): Promise<void> {
       lane,
       log: memory.log,
       snapshotAt: async () => snapshot,
-      clock: Date.now,
       logger,
     }),
   );

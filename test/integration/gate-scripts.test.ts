@@ -133,26 +133,29 @@ describe('the typed functions map every reply', () => {
 
   const begin = (nonce: string, now: string): Promise<boolean> =>
     scripts.rebuildBeginScript.run(server.redis, [meta], [nonce, now, '1000']);
-  const end = (nonce: string): Promise<boolean> =>
-    scripts.rebuildEndScript.run(server.redis, [meta], [nonce, '7']);
+  const clear = (nonce: string, step: number): Promise<boolean> =>
+    scripts.rebuildClearScript.run(server.redis, [meta, clicks], [nonce, String(step), '600']);
+  const end = (nonce: string, steps: number): Promise<boolean> =>
+    scripts.rebuildEndScript.run(server.redis, [meta], [nonce, String(steps), '7']);
 
   test('of a rebuild, from its begin to its end', async () => {
-    const clear = (nonce: string): Promise<boolean> =>
-      scripts.rebuildClearScript.run(server.redis, [meta, clicks], [nonce, '600']);
     expect(await begin('n1', '0')).toBe(true);
     expect(await begin('n2', '500')).toBe(false);
     await server.redis.hset(clicks, 'old', 'x');
-    expect(await clear('n2')).toBe(false);
+    expect(await clear('n2', 0)).toBe(false);
+    expect(await clear('n1', 1)).toBe(false);
     expect(await server.redis.exists(clicks)).toBe(1);
-    expect(await clear('n1')).toBe(true);
+    expect(await clear('n1', 0)).toBe(true);
     expect(await server.redis.exists(clicks)).toBe(0);
-    expect(await end('other')).toBe(false);
-    expect(await end('n1')).toBe(true);
+    expect(await end('other', 1)).toBe(false);
+    expect(await end('n1', 0)).toBe(false);
+    expect(await end('n1', 1)).toBe(true);
     expect(await server.redis.hgetall(meta)).toEqual({ applied: '7' });
-    // A rebuild whose owner is silent is taken over.
-    expect(await begin('n3', '0')).toBe(true);
-    expect(await begin('n4', '1000')).toBe(true);
-    expect(await end('n3')).toBe(false);
+    // A rebuild whose owner is silent is taken over, and one whose clock was ahead.
+    expect(await begin('n3', '5000')).toBe(true);
+    expect(await begin('n4', '6000')).toBe(true);
+    expect(await end('n3', 0)).toBe(false);
+    expect(await begin('n5', '5000')).toBe(true);
   });
 
   test('after Redis has forgotten its scripts', async () => {

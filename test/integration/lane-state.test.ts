@@ -59,7 +59,6 @@ function newState(redis = server.redis, of = log): LaneState {
     lane: LANE,
     log: of,
     snapshotAt: async () => createCatalogueSnapshot(EMPTY_CATALOGUE),
-    clock: Date.now,
     logger: pino({ level: 'silent' }),
   });
 }
@@ -220,6 +219,72 @@ test('a rebuild that another one took over loads nothing more, and does not open
   expect(await server.redis.hget(meta, 'applied')).toBeNull();
   // It has not said for long that it lives.
   await server.redis.hset(meta, 'progress', '0');
+  expect((await newState().judge([asked])).replies).toMatchObject([{ code: 101 }]);
+});
+
+test('a rebuild is not completed by a Redis that came back from before some of its steps', async () => {
+  const own = gateRules({ oncePerClick: false });
+  for (const hitId of ['t1', 't2', 't3', 't4'])
+    blocks.push(claimsOf([gateRequest({ hitId, rules: own })], false));
+  const names = (): Promise<string[]> => server.redis.keys(`{${keys.prefix}:l:*`);
+  let saved: (readonly [string, Buffer])[] = [];
+  let pages = 0;
+  const rolledBack = newState(server.redis, {
+    ...log,
+    // A page a block, as a long log has many.
+    eventsAfter: async (from) => {
+      pages += 1;
+      if (pages === 2)
+        saved = await Promise.all(
+          (await names()).map(
+            async (name) => [name, (await server.redis.dumpBuffer(name)) ?? Buffer.of()] as const,
+          ),
+        );
+      if (pages === 4)
+        for (const [name, dump] of saved) await server.redis.restore(name, 0, dump, 'REPLACE');
+      return log.eventsAfter(from, from + 1);
+    },
+  });
+  expect(await rolledBack.rebuild()).toBe(false);
+  await server.redis.hset(meta, 'progress', '0');
+  await newState().catchUp();
+  expect(await server.redis.hgetall(clicks)).toEqual({ c1: 't1|t4|4' });
+});
+
+test('offers whose rules changed rebuild their lane once each, not at each of their blocks', async () => {
+  const of = (offerId: number, rules: GateRules): GateRequest =>
+    gateRequest({ hitId: `t${offerId}`, offerId, goalId: offerId * 10, rules });
+  const offers = [16, 18, 20];
+  let rebuilds = 0;
+  const state = newState(server.redis, {
+    ...log,
+    eventsAfter: (from, upTo) => {
+      if (from === 0) rebuilds += 1;
+      return log.eventsAfter(from, upTo);
+    },
+  });
+  await state.catchUp();
+  const before = gateRules();
+  const events = claimsOf(offers.map((offerId) => of(offerId, before)));
+  blocks.push(events);
+  await state.applyOwn(1, events, new Map(offers.map((offerId) => [offerId, before])));
+  const after = gateRules({ timezone: 'Europe/Berlin' });
+  for (let round = 0; round < 3; round++)
+    for (const offerId of offers) await state.judge([of(offerId, after)]);
+  expect(rebuilds).toBe(offers.length);
+});
+
+test('a rebuild whose last progress is far in the future is taken over', async () => {
+  blocks.push(claimsOf([gateRequest()]));
+  await server.redis.hset(
+    meta,
+    'nonce',
+    'dead',
+    'step',
+    '0',
+    'progress',
+    String(Date.now() + 3_600_000),
+  );
   expect((await newState().judge([asked])).replies).toMatchObject([{ code: 101 }]);
 });
 

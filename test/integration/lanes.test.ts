@@ -310,3 +310,22 @@ it('writes no row twice when a chunk comes again long after the deduplication wi
     await clickhouse.command('TRUNCATE TABLE click_log');
   }
 }, 120_000);
+
+it('judges anew when the log has lost its last block behind a running worker', async () => {
+  const through = worker();
+  const chunks = chunksOf(3, 4, 'lost');
+  for (const chunk of chunks) await through.ingest(chunk);
+  const rows = (): Promise<unknown[]> =>
+    clickhouse.query(
+      'SELECT lane, position, hit_id, verdict, blocking_transaction_id FROM postback_log ORDER BY lane, position, hit_id',
+    );
+  const before = await rows();
+  // As a ClickHouse that was restored from before it; the edge still has the chunk, and it comes again.
+  await clickhouse.command(
+    'ALTER TABLE postback_log DELETE WHERE position = 3 SETTINGS mutations_sync = 2',
+  );
+  expect(await rows()).not.toEqual(before);
+  const [, , last] = chunks;
+  if (last !== undefined) await through.ingest(last);
+  expect(await rows()).toEqual(before);
+});

@@ -2,7 +2,6 @@
  * A lane's state in Redis: judging against it, applying blocks to it, and bringing it level with the log when Redis
  * lost or rolled back anything (invariant 6). Nothing here writes to ClickHouse.
  */
-import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
@@ -22,14 +21,9 @@ import {
 import { blockChanges } from './block-changes.ts';
 import { askBlock } from './judge-block.ts';
 import type { LaneLog, LoggedEvent } from './lane-log.ts';
+import { createLaneRebuild } from './lane-rebuild.ts';
 import { createLaneStore, type LaneReading, type Signatures } from './lane-store.ts';
-import { rebuildBeginScript, rebuildClearScript, rebuildEndScript } from './scripts.ts';
 
-/** A rebuild that made no progress for so long is taken over. */
-const TAKE_OVER_MS = 10_000;
-/** Conversions loaded by one transaction: it blocks Redis while it runs. */
-const CLAIMS_A_CALL = 2_000;
-const SCAN_COUNT = 500;
 /** A state that keeps moving under us this often means more writers than the lane can serve. */
 const ROUNDS_MAX = 50;
 
@@ -43,7 +37,6 @@ export interface LaneStateDeps {
   readonly lane: number;
   readonly log: LaneLog;
   readonly snapshotAt: (version: number) => Promise<CatalogueSnapshot>;
-  readonly clock: () => number;
   readonly reach?: Reach;
   readonly logger: Logger;
 }
@@ -164,64 +157,31 @@ export function createLaneState(deps: LaneStateDeps): LaneState {
     return reading.staleOfferId === undefined ? 'applied' : 'stale';
   }
 
-  async function clearState(nonce: string, pattern = keys.lane.pattern(lane)): Promise<boolean> {
-    let cursor = '0';
-    do {
-      const [next, found] = await redis.scan(
-        cursor,
-        'MATCH',
-        pattern.replaceAll(/[[\]?]/g, '\\$&'),
-        'COUNT',
-        SCAN_COUNT,
-      );
-      cursor = next;
-      const state = found.filter((name) => name !== metaKey);
-      if (
-        state.length > 0 &&
-        !(await rebuildClearScript.run(redis, [metaKey, ...state], [nonce, String(deps.clock())]))
-      )
-        return false;
-    } while (cursor !== '0');
-    return true;
-  }
+  const rebuildFromLog = createLaneRebuild({
+    redis,
+    keys,
+    lane,
+    log,
+    onCleared: () => deps.reach?.('rebuilding'),
+  });
 
-  async function load(
-    nonce: string,
-    last: number,
-    adopted: ReadonlyMap<number, RuleSignature>,
-  ): Promise<boolean> {
-    const isOurs = (reading: LaneReading): boolean => reading.nonce === nonce;
-    for (let from = 0; from < last;) {
-      const { events, upTo } = await log.eventsAfter(from, last);
-      from = upTo;
-      for (let at = 0; at < events.length; at += CLAIMS_A_CALL) {
-        const some = events.slice(at, at + CLAIMS_A_CALL);
-        const reading = await write(some, await rulesFor(some, adopted), isOurs, []);
-        if (!isOurs(reading) || reading.staleOfferId !== undefined) return false;
-      }
-      if (!(await rebuildClearScript.run(redis, [metaKey], [nonce, String(deps.clock())])))
-        return false;
-    }
-    return true;
-  }
-
-  async function rebuild(adopted: ReadonlyMap<number, RuleSignature> = NO_RULES): Promise<boolean> {
-    const nonce = randomUUID();
-    const took = await rebuildBeginScript.run(
-      redis,
-      [metaKey],
-      [nonce, String(deps.clock()), String(TAKE_OVER_MS)],
+  /** What the state holds of other offers' rules stays, or each of them would rebuild the lane in its turn. */
+  async function rebuild(changed: ReadonlyMap<number, RuleSignature> = NO_RULES): Promise<boolean> {
+    const held = Object.entries(await redis.hgetall(metaKey)).flatMap(
+      ([field, text]): [number, RuleSignature][] =>
+        field.startsWith('sig:') ? [[Number(field.slice(4)), parseSignature(text)]] : [],
     );
-    if (!took) return false;
-    const last = await log.lastPosition();
-    const cleared = await clearState(nonce);
-    deps.reach?.('rebuilding');
-    const done =
-      cleared &&
-      (await load(nonce, last, adopted)) &&
-      (await rebuildEndScript.run(redis, [metaKey], [nonce, String(last)]));
-    if (done) logger.info({ lane, position: last }, 'rebuilt the state of a lane from the log');
-    return done;
+    const adopted = new Map([...held, ...changed]);
+    const position = await rebuildFromLog(async (events, { nonce, step }) => {
+      const stands = (reading: LaneReading): boolean =>
+        reading.nonce === nonce && reading.step === String(step);
+      const moved = ['step', String(step + 1)];
+      const reading = await write(events, await rulesFor(events, adopted), stands, moved);
+      return stands(reading) && reading.staleOfferId === undefined;
+    });
+    if (position === undefined) return false;
+    logger.info({ lane, position }, 'rebuilt the state of a lane from the log');
+    return true;
   }
 
   async function catchUp(): Promise<void> {

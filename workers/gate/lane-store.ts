@@ -17,8 +17,9 @@ export type Signatures = ReadonlyMap<number, string>;
 export interface LaneReading {
   /** The position of the log that the state has; -1: the lane has no state, or is being rebuilt. */
   readonly applied: number;
-  /** Of the rebuild under way; null: none. */
+  /** Of the rebuild under way, and the steps that it has taken; null: none. */
   readonly nonce: Held;
+  readonly step: Held;
   /** An offer whose state was built under another signature than the one given. */
   readonly staleOfferId: number | undefined;
   /** By the fields' numbers; at 0 nothing. */
@@ -50,7 +51,7 @@ export interface LaneStore {
 function readingCommands(metaKey: string, signatures: Signatures, fields: FieldList): Command[] {
   const rules = [...signatures.keys()].map((offerId) => `sig:${offerId}`);
   return [
-    new LargeCommand('hmget', [metaKey, 'applied', 'nonce', ...rules]),
+    new LargeCommand('hmget', [metaKey, 'applied', 'nonce', 'step', ...rules]),
     ...[...fields.byKey].map(
       ([key, numbers]) => new LargeCommand('hmget', [key, ...numbers.keys()]),
     ),
@@ -64,7 +65,7 @@ function parseReading(
 ): LaneReading {
   // HMGET answers with a list, one value a field.
   const [meta = [], ...lists] = replies as readonly (readonly Held[])[];
-  const [applied, nonce, ...built] = meta;
+  const [applied, nonce, step, ...built] = meta;
   const stale = [...signatures].find(([, text], index) => (built[index] ?? text) !== text);
   const held: Held[] = [null];
   let list = 0;
@@ -76,6 +77,7 @@ function parseReading(
   return {
     applied: typeof applied === 'string' ? Number(applied) : -1,
     nonce: nonce ?? null,
+    step: step ?? null,
     staleOfferId: stale?.[0],
     fields: held,
   };

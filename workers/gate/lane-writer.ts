@@ -71,6 +71,13 @@ function withPoisoned(
   });
 }
 
+/** Condition: the position before is in the log. It may have gone from there, with a ClickHouse that was restored from before it. */
+function hasBefore(lane: number, position: number): string {
+  return position === 1
+    ? '1'
+    : `EXISTS (SELECT 1 FROM postback_log WHERE lane = ${lane} AND position = ${position - 1})`;
+}
+
 export function createLaneWriter(deps: {
   readonly clickhouse: ClickHouse;
   readonly lane: number;
@@ -135,7 +142,7 @@ export function createLaneWriter(deps: {
         columns: POSTBACK_COLUMNS,
         rows: block.rows,
         token: `${lane}:${block.position}#${attempt}`,
-        guard: `NOT EXISTS (SELECT 1 FROM postback_log WHERE lane = ${lane} AND position >= ${block.position})
+        guard: `${hasBefore(lane, block.position)} AND NOT EXISTS (SELECT 1 FROM postback_log WHERE lane = ${lane} AND position >= ${block.position})
           AND NOT EXISTS (SELECT 1 FROM postback_log WHERE lane = ${lane} AND ${inChunks(chunks)})`,
       });
       setImmediate(() => reach('inserting'));

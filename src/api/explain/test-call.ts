@@ -54,7 +54,6 @@ async function askGate(context: ApiContext, request: GateRequest): Promise<GateR
     lane,
     log: createLaneLog(context.clickhouse, lane, context.ips),
     snapshotAt: context.store.at,
-    clock: Date.now,
     logger: context.logger,
   });
   try {

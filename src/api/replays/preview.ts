@@ -61,7 +61,6 @@ async function judgeLane(
     lane,
     log,
     snapshotAt: context.store.at,
-    clock: Date.now,
     logger: context.logger,
   });
   const { judgement, repeats } = await judgeOnce(calls, log, state).finally(() => state.close());
