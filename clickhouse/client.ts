@@ -31,7 +31,8 @@ export interface ClickHouse {
   command(sql: string, parameters?: QueryParameters): Promise<void>;
   /** `sql` ends in `FORMAT X`; the data follows in that format. Not retried. */
   insert(sql: string, data: string, parameters?: QueryParameters): Promise<void>;
-  ping(): Promise<boolean>;
+  /** Asks as its user, in no database; throws what stands against it. */
+  ping(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -134,7 +135,11 @@ export function createClickHouse(settings: ClickHouseSettings): ClickHouse {
       );
       result.stream.resume();
     },
-    ping: () => raw.ping().then(({ success }) => success),
+    async ping() {
+      // The bare ping asks for no password.
+      const answer = await raw.ping({ select: true });
+      if (!answer.success) throw toAppError(answer.error);
+    },
     async close() {
       await Promise.all([raw.close(), streams.close()]);
     },

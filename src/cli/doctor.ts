@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
-import { messageOf } from '../domain/app-error.ts';
+import { isRetryable, messageOf } from '../domain/app-error.ts';
 import { CHUNK_KINDS, openedAtMsOf } from '../domain/hit.ts';
 import { readBacklog } from '../queue/backlog.ts';
 import { readHeartbeats } from '../redis/heartbeats.ts';
@@ -14,17 +14,26 @@ import { openInstance, type Instance } from './instance.ts';
 /** A chunk that waits longer says that something behind the edge is stuck. */
 const CHUNK_AGE_MAX_MS = 60_000;
 
-async function checkStores({ clickhouse, redis }: Instance): Promise<Finding[]> {
-  const answers = await clickhouse.ping();
+async function checkClickHouse({ clickhouse }: Instance): Promise<Finding> {
+  const what = 'ClickHouse';
+  try {
+    await clickhouse.ping();
+    return fine(what, 'answers');
+  } catch (error) {
+    return isRetryable(error)
+      ? wrong(what, 'does not answer: look at its log; hits stay in the spool meanwhile')
+      : wrong(
+          what,
+          `${messageOf(error)}: correct user and password in CLICKHOUSE_URL, or SLUICE_DATA_DIR, whose secrets are taken without it`,
+        );
+  }
+}
+
+async function checkRedis({ redis }: Instance): Promise<Finding> {
   const pong = await redis.ping().then(() => '', messageOf);
-  return [
-    answers
-      ? fine('ClickHouse', 'answers')
-      : wrong('ClickHouse', 'does not answer: look at its log; hits stay in the spool meanwhile'),
-    pong === ''
-      ? fine('Redis', 'answers')
-      : wrong('Redis', `does not answer (${pong}): hits stay in the spool meanwhile`),
-  ];
+  return pong === ''
+    ? fine('Redis', 'answers')
+    : wrong('Redis', `does not answer (${pong}): hits stay in the spool meanwhile`);
 }
 
 async function checkDuplicates({ clickhouse }: Instance): Promise<Finding> {
@@ -109,21 +118,47 @@ async function checkCatalogue({ redis, keys, store }: Instance): Promise<Finding
       );
 }
 
+type Check = (instance: Instance) => Promise<Finding | readonly Finding[]>;
+
+/** What each check asks, beside the two stores themselves. */
+const CHECKS: readonly (readonly [what: string, asks: 'ClickHouse' | 'Redis' | 'both', Check])[] = [
+  ['hits stored twice', 'ClickHouse', checkDuplicates],
+  ['lanes', 'both', checkLanes],
+  ['roles', 'Redis', checkRoles],
+  ['queues', 'Redis', checkQueues],
+  ['affiliate postbacks', 'both', checkAffiliatePostbacks],
+  ['catalogue', 'both', checkCatalogue],
+];
+
+/** A check that fails is a finding too, and no reason to leave out the others. */
+async function look(what: string, check: () => Promise<Finding | readonly Finding[]>) {
+  try {
+    return [await check()].flat();
+  } catch (error) {
+    return [
+      wrong(
+        what,
+        `could not be checked (${messageOf(error)}): run sluice migrate, then look again`,
+      ),
+    ];
+  }
+}
+
+async function checkInstance(instance: Instance): Promise<Finding[]> {
+  const stores = { ClickHouse: await checkClickHouse(instance), Redis: await checkRedis(instance) };
+  const findings: Finding[] = Object.values(stores);
+  for (const [what, asks, check] of CHECKS) {
+    const asked = asks === 'both' ? Object.values(stores) : [stores[asks]];
+    if (asked.every(({ ok }) => ok)) findings.push(...(await look(what, () => check(instance))));
+  }
+  return findings;
+}
+
 export async function runDoctor(config: Config): Promise<number> {
   const instance = await openInstance(config);
   try {
-    const findings = await checkStores(instance);
-    if (findings.every(({ ok }) => ok)) {
-      findings.push(
-        await checkDuplicates(instance),
-        ...(await checkLanes(instance)),
-        ...(await checkRoles(instance)),
-        ...(await checkQueues(instance)),
-        await checkAffiliatePostbacks(instance),
-        await checkCatalogue(instance),
-      );
-    }
-    findings.push(...checkSpool(config));
+    const findings = await checkInstance(instance);
+    findings.push(...(await look('spool', async () => checkSpool(config))));
     for (const { what, ok, detail } of findings)
       console.log(`${ok ? 'ok     ' : 'PROBLEM'} ${what}: ${detail}`);
     return findings.every(({ ok }) => ok) ? 0 : 1;

@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { projectPath } from '../../src/project-root.ts';
+import { untilAnswers } from '../support/start-clickhouse.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { check, untilStored } from './harness/checker.ts';
 import { startCluster, untilHealthy, type Cluster } from './harness/cluster.ts';
@@ -142,7 +143,7 @@ it(`keeps every hit while ClickHouse is gone for ${CLICKHOUSE_MS / 1000} s, and 
   await calm(CLICKHOUSE_MS);
   expectBoundedMemory();
   cluster.clickhouse.release();
-  await waitFor(() => cluster.sql.ping(), { timeoutMs: 30_000, what: 'ClickHouse' });
+  await untilAnswers(cluster.sql, 30_000);
   const drainedMs = await untilCaughtUp(CLICKHOUSE_MS + 60_000);
   report('ClickHouse gone', {
     seconds: CLICKHOUSE_MS / 1000,

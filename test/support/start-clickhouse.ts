@@ -25,8 +25,14 @@ export interface TestClickHouse {
 
 const READY_MS = 60_000;
 
-async function ready(clickhouse: ClickHouse): Promise<void> {
-  await waitFor(() => clickhouse.ping(), { timeoutMs: READY_MS, what: 'ClickHouse to answer' });
+/** Resolves when it answers its user. */
+export async function untilAnswers(clickhouse: ClickHouse, timeoutMs = READY_MS): Promise<void> {
+  const answers = (): Promise<boolean> =>
+    clickhouse.ping().then(
+      () => true,
+      () => false,
+    );
+  await waitFor(answers, { timeoutMs, what: 'ClickHouse to answer' });
 }
 
 async function useServer(given: string): Promise<TestClickHouse> {
@@ -82,7 +88,7 @@ export async function startClickHouse(): Promise<TestClickHouse> {
     password: secrets.clickhousePassword,
     database: 'sluice',
   });
-  await ready(clickhouse);
+  await untilAnswers(clickhouse);
   await migrate(clickhouse);
   return {
     clickhouse,
@@ -93,7 +99,7 @@ export async function startClickHouse(): Promise<TestClickHouse> {
     },
     async restart() {
       start();
-      await ready(clickhouse);
+      await untilAnswers(clickhouse);
     },
     async close() {
       process.removeListener('exit', kill);

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { createClickHouse, type ClickHouse } from '../../../clickhouse/client.ts';
 import { projectPath } from '../../../src/project-root.ts';
+import { untilAnswers } from '../../support/start-clickhouse.ts';
 import { freePort, runCommand } from '../../support/start-sluice.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { startProcess, type ManagedProcess } from './process.ts';
@@ -129,7 +130,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     password: clickhousePassword,
     database: 'sluice',
   });
-  await waitFor(() => sql.ping(), { timeoutMs: READY_MS, what: 'ClickHouse' });
+  await untilAnswers(sql, READY_MS);
   await redisClient.ping();
   const tool = async (...args: string[]): Promise<string> => {
     const { stdout } = await run(process.execPath, [MAIN, ...args], { env });
