@@ -25,7 +25,7 @@ export async function runClickHouse(config: Config): Promise<number> {
   if (config.threadPoolSize < ENGINE_THREADS_MIN) {
     throw new AppError(
       'CONFIG_INVALID',
-      `UV_THREADPOOL_SIZE must be at least ${ENGINE_THREADS_MIN} when the process starts: use the launcher, ./sluice clickhouse`,
+      `${config.threadPoolSize} threads (UV_THREADPOOL_SIZE) are too few for this role: set it to ${ENGINE_THREADS_MIN} or more, or unset it and start with ./sluice clickhouse`,
     );
   }
   const server = await createEmbeddedClickHouse({

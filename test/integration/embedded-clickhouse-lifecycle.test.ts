@@ -7,6 +7,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client';
 import { afterEach, expect, test } from 'vitest';
+import { ENGINE_THREADS_MIN } from '../../clickhouse/embedded/threads.ts';
 import { runCommand } from '../support/start-sluice.ts';
 import {
   startEmbeddedClickHouse,
@@ -189,7 +190,7 @@ test('a second process on the same data is refused, and the first goes on', asyn
 test('with too few threads for its statements it does not start, and says why', async () => {
   const few = await runCommand(['clickhouse'], { ...process.env, UV_THREADPOOL_SIZE: '4' });
   expect(few.code).toBe(1);
-  expect(few.output).toContain('UV_THREADPOOL_SIZE must be at least');
+  expect(few.output).toContain(`set it to ${ENGINE_THREADS_MIN} or more, or unset it`);
 });
 
 test('clients that vanish at any moment leave nothing behind', async () => {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { ENGINE_THREADS_MIN } from '../../clickhouse/embedded/threads.ts';
 import { projectPath } from '../../src/project-root.ts';
 
 interface Service {
@@ -72,5 +73,16 @@ describe('Dockerfile', () => {
   it('is multi-stage and does not run as root', () => {
     expect(text.match(/^FROM /gm)).toHaveLength(2);
     expect(text).toMatch(/^USER node$/m);
+  });
+
+  it('gives the role clickhouse the threads it needs, as the launcher does', () => {
+    const launcher = readFileSync(projectPath('sluice'), 'utf8');
+    const [, ofImage] = /UV_THREADPOOL_SIZE=(\d+)/.exec(text) ?? [];
+    const [, ofLauncher] = /UV_THREADPOOL_SIZE:-(\d+)/.exec(launcher) ?? [];
+    expect(Number(ofImage)).toBeGreaterThanOrEqual(ENGINE_THREADS_MIN);
+    expect(ofLauncher).toBe(ofImage);
+    const settings = readFileSync(projectPath('docs', 'settings.md'), 'utf8');
+    expect(settings).toContain(`\`clickhouse\` needs ${ENGINE_THREADS_MIN} or more`);
+    expect(settings).toContain(`\`./sluice clickhouse\` and the Docker image ${ofImage}`);
   });
 });
