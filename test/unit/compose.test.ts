@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { ENGINE_THREADS_MIN } from '../../clickhouse/embedded/threads.ts';
+import { readConfig } from '../../src/config.ts';
 import { projectPath } from '../../src/project-root.ts';
 
 interface Service {
@@ -20,7 +21,46 @@ const compose = parse(readFileSync(projectPath('docker-compose.yml'), 'utf8'), {
   readonly volumes: Readonly<Record<string, object>>;
 };
 
+const ROLES = ['migrate', 'edge', 'worker', 'api'];
+
+/** Settings that no container gets from outside. */
+const NOT_PASSED: Readonly<Record<string, string>> = {
+  SLUICE_DATA_DIR: 'the image says where its volume is',
+  SLUICE_EDGE_PORT: 'ports are mapped by `ports`; inside they are the defaults',
+  SLUICE_API_PORT: 'as the edge’s',
+  SLUICE_REDIS_PORT: 'of the Redis that `up` starts',
+  SLUICE_CLICKHOUSE_PORT: 'of the embedded ClickHouse',
+  CLICKHOUSE_DATABASE: 'the grants of docker/clickhouse/analyst.xml name it',
+  SLUICE_EDGES: 'how many `up` starts',
+  SLUICE_WORKERS: 'as the edges',
+  UV_THREADPOOL_SIZE: 'the image’s',
+  SLUICE_CRASH_FILE: 'fault tests only',
+};
+
 describe('docker-compose.yml', () => {
+  it('passes every setting on to every role, but those that are listed as not', () => {
+    const source = readFileSync(projectPath('src', 'config.ts'), 'utf8');
+    const read = new Set(
+      [...source.matchAll(/read\.\w+\('([A-Z_]+)'/g)].map(([, name = '']) => name),
+    );
+    expect(read.size).toBeGreaterThan(20);
+    for (const role of ROLES) {
+      const passed = Object.keys(compose.services[role]?.environment ?? {});
+      expect([...passed, ...Object.keys(NOT_PASSED)].toSorted(), role).toEqual(
+        [...read].toSorted(),
+      );
+    }
+  });
+
+  it('leaves a setting that nobody set at its default', () => {
+    const environment = Object.entries(compose.services['edge']?.environment ?? {});
+    const optional = environment.filter(([, value]) => value.includes(':-'));
+    for (const [name, value] of optional) expect(value).toBe(`\${${name}:-}`);
+    const unset = Object.fromEntries(optional.map(([name]) => [name, '']));
+    expect(optional.length).toBeGreaterThan(10);
+    expect(readConfig(unset)).toEqual(readConfig({}));
+  });
+
   it('has every role, each that listens with a health check', () => {
     expect(Object.keys(compose.services).toSorted()).toEqual([
       'api',
@@ -39,7 +79,7 @@ describe('docker-compose.yml', () => {
   });
 
   it('tells every role where the edge is: in its own container nobody else listens', () => {
-    for (const name of ['migrate', 'edge', 'worker', 'api']) {
+    for (const name of ROLES) {
       const url = new URL(compose.services[name]?.environment?.['SLUICE_EDGE_URL'] ?? '');
       expect(compose.services[url.hostname]?.command).toEqual(['edge']);
       expect(compose.services[url.hostname]?.ports).toContain(`${url.port}:${url.port}`);
