@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { messageOf } from '../domain/app-error.ts';
 import { readConfig, type Config } from '../config.ts';
 import { parseId } from '../domain/values.ts';
+import { isVerdictSlug, VERDICTS } from '../domain/verdicts.ts';
 import { BEHIND_EDGE, yieldCores } from '../niceness.ts';
 import type { ReplayCommandOptions } from './replay.ts';
 
@@ -32,6 +33,18 @@ function readId(text: string): number {
   const id = parseId(text);
   if (id === 0) throw new InvalidArgumentError('It must be an id: a whole number of 1 or more.');
   return id;
+}
+
+/** One of a repeated option's; a typing error would be a filter that matches nothing. */
+function readRejection(text: string, before: readonly string[] = []): readonly string[] {
+  if (isVerdictSlug(text) && text !== 'accepted') return [...before, text];
+  const slugs = VERDICTS.map(({ slug }) => slug).filter((slug) => slug !== 'accepted');
+  throw new InvalidArgumentError(`It must be one of: ${slugs.join(', ')}.`);
+}
+
+function readSeconds(text: string): number {
+  if (/^[0-9]{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It must be a whole number of seconds.');
 }
 
 const program = new Command('sluice')
@@ -127,7 +140,7 @@ program
   .description(
     'judge rejected calls again under the catalogue of now: shows what each would become, then asks',
   )
-  .option('--verdict <slug...>', 'rejected with this verdict, like goal_not_found')
+  .option('--verdict <slug...>', 'rejected with this verdict, like goal_not_found', readRejection)
   .option('--offer <id...>', 'of this offer')
   .option('--goal <id...>', 'of this goal; 0: the goal was not found')
   .option('--affiliate <id...>', 'of this affiliate')
@@ -159,12 +172,12 @@ program
   );
 program
   .command('demo')
-  .description('send demo traffic to the running instance')
-  .option('--seconds <n>', 'how long', '60')
-  .action((options: { seconds: string }) =>
-    run(async (config) =>
-      (await import('./demo.ts')).runDemo(config, { seconds: Number(options.seconds) }),
-    ),
+  .description(
+    'merge the demo catalogue into the running instance’s, then send demo traffic to its edge',
+  )
+  .option('--seconds <n>', 'how long; 0: until it is ended', readSeconds, 60)
+  .action((options: { seconds: number }) =>
+    run(async (config) => (await import('./demo.ts')).runDemo(config, options)),
   );
 
 try {

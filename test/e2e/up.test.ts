@@ -142,6 +142,10 @@ describe('the command line', () => {
   it('exits 2 for bad usage and 0 for --help', async () => {
     expect((await runCommand(['nonsense'], one.env)).code).toBe(2);
     expect((await runCommand(['catalogue', 'apply'], one.env)).code).toBe(2);
+    expect((await runCommand(['demo', '--seconds', 'abc'], one.env)).code).toBe(2);
+    const unknown = await runCommand(['replay', '--verdict', 'nope', '--preview'], one.env);
+    expect(unknown.code).toBe(2);
+    expect(unknown.output).toContain('goal_not_found');
     for (const command of ['up', 'migrate', 'catalogue', 'rebuild', 'doctor', 'explain', 'demo']) {
       const help = await runCommand([command, '--help'], one.env);
       expect(help.code, command).toBe(0);
