@@ -1,5 +1,5 @@
 // `npm run test:fault -- --minutes N [--seed S]`: the fault suite with long outages, then kills until the time is over.
-// Writes the figures to docs/reliability.md. Without --minutes: the quick profile, nothing written.
+// Writes the figures to docs/reliability.md and keeps its notes. Without --minutes: the quick profile, nothing written.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
@@ -69,11 +69,16 @@ if (minutes > 0) {
       .join(', ');
     return `| ${test} | ${text} |`;
   });
+  const file = 'docs/reliability.md';
+  const before = readFileSync(file, 'utf8');
+  const notesAt = before.indexOf('\n## Notes\n');
+  // What a person found out about an earlier run; which, the notes say themselves.
+  const notes = notesAt === -1 ? '' : before.slice(notesAt);
   writeFileSync(
-    'docs/reliability.md',
+    file,
     `# Reliability
 
-Written by \`npm run test:fault -- --minutes ${minutes}\` (commit ${commit}, Node ${process.versions.node}, ${cpus().length} cores,
+The notes at the end are written by hand, all above them by \`npm run test:fault -- --minutes ${minutes}\` (commit ${commit}, Node ${process.versions.node}, ${cpus().length} cores,
 ${Math.round(totalmem() / 2 ** 30)} GiB): real processes, real files, an open-loop client that writes down every acknowledgement, and a checker
 that compares each of them with the final rows and judges all calls again with a plain model of its own. A line is written only
 after its check: lost 0, stored twice 0, every verdict as the model says.
@@ -83,7 +88,7 @@ after its check: lost 0, stored twice 0, every verdict as the model says.
 | test | figures |
 | --- | --- |
 ${rows.join('\n')}
-`,
+${notes}`,
   );
 }
 process.exit(failed === 0 ? 0 : 1);
