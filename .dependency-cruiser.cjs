@@ -1,5 +1,5 @@
 /** The console's own imports are held by a lint rule (.oxlintrc.json): this tool's parser can't read TSX. */
-/** Imports point one way (ARCHITECTURE.md): domain ← {spool, queue, redis, catalogue, clickhouse} ← {edge, workers, reports} ← api ← cli. */
+/** Imports point one way (ARCHITECTURE.md): domain ← {spool, queue, redis, catalogue, accounts, clickhouse} ← batch ← {edge, workers, reports} ← api ← cli. */
 const forbid = (name, from, to) => ({
   name,
   severity: 'error',
@@ -16,7 +16,7 @@ module.exports = {
     forbid('nothing-imports-cli', '^(src/(?!cli/)|workers|clickhouse)', '^src/cli/'),
     forbid(
       'stores-stay-below',
-      '^(src/(spool|queue|redis|catalogue|accounts)|clickhouse)/',
+      '^(src/(spool|queue|redis|catalogue|accounts|batch)|clickhouse)/',
       '^(src/(edge|reports|api)|workers)/',
     ),
     forbid('edge-is-alone', '^src/edge/', '^(src/(reports|api)|workers)/'),
