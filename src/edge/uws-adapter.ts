@@ -10,8 +10,8 @@ import type { Answer } from './answers.ts';
 /** Request line and headers; CONTRACT.md. */
 const HEAD_BYTES_MAX = 16 * 1024;
 const BODY_BYTES_MAX = 64 * 1024;
-/** Read before the module loads; above our limit, so that ours gives the answer. */
-process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(4 * HEAD_BYTES_MAX);
+/** Read before the module loads; above our limit, so that ours gives the answer, whatever the environment says. */
+process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(4 * HEAD_BYTES_MAX);
 const { default: uWS } = await import('uWebSockets.js');
 
 /** A request, copied. Header values are '' when absent. */
