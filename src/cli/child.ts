@@ -137,9 +137,9 @@ export function startChild(spec: ChildSpec): Child {
         new Error(`${spec.name} ended before it was ready (${why}): ${lastLines.trim()}`),
       );
       spec.onDeath(spec.name, why);
-      delayMs =
-        Date.now() - startedAt > SETTLED_MS ? RESTART_MS : Math.min(RESTART_MAX_MS, delayMs * 2);
+      if (Date.now() - startedAt > SETTLED_MS) delayMs = RESTART_MS;
       timer = setTimeout(start, delayMs);
+      delayMs = Math.min(RESTART_MAX_MS, delayMs * 2);
     });
   }
 

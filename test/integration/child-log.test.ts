@@ -1,4 +1,4 @@
-/** What the supervisor does with the lines of its roles: a full disk or a long life ends nothing. */
+/** What the supervisor does with its roles: when one that dies is started again, and what becomes of their lines. */
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,6 +29,32 @@ function run(script: string): void {
     onDeath: () => undefined,
   });
 }
+
+test('a role that dies at once is started again after 300 ms, then after twice as long', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    let died = (): void => undefined;
+    const nextDeath = (): Promise<void> => new Promise((resolve) => (died = resolve));
+    let death = nextDeath();
+    child = startChild({
+      name: 'role',
+      command: { program: process.execPath, args: ['-e', 'process.exit(1)'] },
+      env: process.env,
+      logDir,
+      onDeath: () => died(),
+    });
+    for (const delayMs of [300, 600, 1_200]) {
+      await death;
+      death = nextDeath();
+      vi.advanceTimersByTime(delayMs - 1);
+      expect(vi.getTimerCount()).toBe(1);
+      vi.advanceTimersByTime(1);
+      expect(vi.getTimerCount()).toBe(0);
+    }
+  } finally {
+    vi.useRealTimers();
+  }
+});
 
 test('a log that can not be written is complained of once, and the role goes on', async () => {
   symlinkSync('/dev/full', join(logDir, 'role.log'));
