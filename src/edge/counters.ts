@@ -51,7 +51,8 @@ export interface EdgeGauges {
   readonly batchBytes: () => number;
 }
 
-const GAUGES: readonly (readonly [name: string, help: string, gauge: keyof EdgeGauges])[] = [
+/** A name in `_total` is a counter's, as Prometheus has it. */
+const READ: readonly (readonly [name: string, help: string, gauge: keyof EdgeGauges])[] = [
   [
     'unconfirmed_chunks',
     'Chunks in the spool that ClickHouse does not have yet',
@@ -138,8 +139,12 @@ export function createEdgeRegistry(counters: EdgeCounters, gauges: EdgeGauges): 
     ['endpoint', 'status'],
     () => answersOf(counters),
   );
-  for (const [name, help, gauge] of GAUGES)
-    addGauge(registry, `sluice_edge_${name}`, help, () => Number(gauges[gauge]()));
+  for (const [name, help, gauge] of READ) {
+    const read = (): number => Number(gauges[gauge]());
+    if (name.endsWith('_total'))
+      addCounter(registry, `sluice_edge_${name}`, help, [], () => [[[], read()]]);
+    else addGauge(registry, `sluice_edge_${name}`, help, read);
+  }
   addGauge(
     registry,
     'sluice_edge_spool_writable',
