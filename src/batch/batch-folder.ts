@@ -23,6 +23,7 @@ import { messageOf } from '../domain/app-error.ts';
 import type { BatchKind, ChunkHeader } from '../domain/hit.ts';
 import { quarantineFolder, type Recovery } from '../spool/recover.ts';
 import type { FileFormat } from './file-reader.ts';
+import { CHUNKS_MAX } from './limits.ts';
 
 export type SpoolSync = 'os' | 'disk';
 
@@ -69,8 +70,6 @@ export interface Batch extends BatchIdentity {
 
 const DESCRIPTION = 'batch.json';
 const BEFORE_KINDS = { kind: 'postbacks', author: '', suppressPostbacks: false } as const;
-/** More chunks than any batch has: their times are told apart by so many ms before its receipt. */
-const CHUNKS_MAX = 2 ** 16;
 
 export const batchesDir = (edgeDir: string): string => join(edgeDir, 'batches');
 export const partFile = (edgeDir: string, uploadId: string): string =>

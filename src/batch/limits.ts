@@ -17,3 +17,5 @@ export const COLUMNS_MAX = 200;
  */
 export const CHUNK_HITS_MAX = 4_000;
 export const CHUNK_BYTES_MAX = 2 * 1024 * 1024;
+/** More chunks than any batch has: each is opened at a ms of its own, of so many before the receipt of the batch. */
+export const CHUNKS_MAX = 2 ** 16;

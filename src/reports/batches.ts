@@ -1,5 +1,6 @@
 /** What became of a batch: how far it is, counts per verdict, and the verdict of every line, in order, page by page. */
 import type { ClickHouse } from '../../clickhouse/client.ts';
+import { CHUNKS_MAX } from '../batch/limits.ts';
 import { VERDICTS } from '../domain/verdicts.ts';
 import { ownsRow, type Principal } from './principal.ts';
 
@@ -76,10 +77,8 @@ export const LINE_COLUMNS = [
 ] as const;
 
 const LINES_A_PAGE = 20_000;
-/** The chunks of a batch are opened in so many ms before its receipt, each at one of its own. */
-export const CHUNK_TIMES_MS = 2 ** 16;
 /** Rows of a batch are found by the times of its chunks, which are indexed; replayed calls keep their own receipt time. */
-const OF_BATCH = `chunk_time BETWEEN fromUnixTimestamp64Milli({receivedMs:Int64} - ${CHUNK_TIMES_MS}, 'UTC') AND fromUnixTimestamp64Milli({receivedMs:Int64}, 'UTC')
+const OF_BATCH = `chunk_time BETWEEN fromUnixTimestamp64Milli({receivedMs:Int64} - ${CHUNKS_MAX}, 'UTC') AND fromUnixTimestamp64Milli({receivedMs:Int64}, 'UTC')
   AND batch_id = {batchId:String}`;
 
 /** A batch that the principal may see, or undefined. */

@@ -1,6 +1,6 @@
 /** Replays as they were asked for and how far they are: batches of their kind, with counts of the new verdicts. */
 import type { ClickHouse } from '../../clickhouse/client.ts';
-import { CHUNK_TIMES_MS } from './batches.ts';
+import { CHUNKS_MAX } from '../batch/limits.ts';
 
 export interface ReplayStatus {
   readonly replay_id: string;
@@ -58,7 +58,7 @@ async function countVerdicts(
        AND batch_id IN {ids:Array(String)}
      GROUP BY batch_id, verdict ORDER BY hits DESC, verdict`,
     {
-      fromMs: Math.min(...replays.map(({ asked_ms: ms }) => ms)) - CHUNK_TIMES_MS,
+      fromMs: Math.min(...replays.map(({ asked_ms: ms }) => ms)) - CHUNKS_MAX,
       toMs: Math.max(...replays.map(({ asked_ms: ms }) => ms)),
       ids: replays.map(({ batch_id: id }) => id),
     },
