@@ -5,6 +5,7 @@
 import { isRetryable } from '../src/domain/app-error.ts';
 import { remembering } from '../src/domain/remembering.ts';
 import type { ClickHouse } from './client.ts';
+import { quoteString } from './quote-string.ts';
 import type { Column } from './tables.ts';
 
 /** Larger than any block: one insert is one part, so it is there whole or not at all. */
@@ -24,13 +25,9 @@ export interface GuardedInsert {
   readonly guard: string;
 }
 
-function quote(text: string): string {
-  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
-}
-
 /** A list for `IN (…)` in a guard. */
 export function quotedList(values: readonly string[]): string {
-  return values.map(quote).join(', ');
+  return values.map(quoteString).join(', ');
 }
 
 /** A ms time as a literal. */
@@ -72,7 +69,7 @@ function literalOf(value: string | number | null, type: string): string | undefi
   const literal = typeof value === 'string' ? `'${value}'` : String(value);
   return type === 'String'
     ? literal
-    : `CAST(${literal}, ${quote(NULLABLE.exec(type)?.[1] ?? type)})`;
+    : `CAST(${literal}, ${quoteString(NULLABLE.exec(type)?.[1] ?? type)})`;
 }
 
 /** Index → value as SQL of the columns that hold the same in all rows; one at least is left out. */
@@ -110,11 +107,11 @@ export async function insertGuarded(clickhouse: ClickHouse, insert: GuardedInser
   const structure = structureOf(columns.filter((_, index) => !shared.has(index)));
   await clickhouse.insert(
     `INSERT INTO ${insert.table} (${names})
-     SETTINGS insert_deduplicate=1, insert_deduplication_token=${quote(insert.token)}, async_insert=0,
+     SETTINGS insert_deduplicate=1, insert_deduplication_token=${quoteString(insert.token)}, async_insert=0,
        max_insert_threads=1, max_threads=1, max_block_size=${ONE_BLOCK_ROWS}, min_insert_block_size_rows=${ONE_BLOCK_ROWS},
        min_insert_block_size_bytes=0, input_format_parallel_parsing=0, max_execution_time=${INSERT_SECONDS_MAX},
        date_time_input_format='best_effort', materialize_skip_indexes_on_insert=0
-     SELECT ${values} FROM input(${quote(structure)}) WHERE ${insert.guard} FORMAT JSONCompactEachRow`,
+     SELECT ${values} FROM input(${quoteString(structure)}) WHERE ${insert.guard} FORMAT JSONCompactEachRow`,
     rows.map(encodeColumns(sent)).join('\n'),
   );
 }
@@ -129,7 +126,7 @@ async function isReadable(
   columns: readonly Column[],
   rows: readonly Row[],
 ): Promise<boolean> {
-  const structure = quote(structureOf(columns));
+  const structure = quoteString(structureOf(columns));
   try {
     await clickhouse.insert(
       `INSERT INTO FUNCTION null(${structure}) SELECT * FROM input(${structure})

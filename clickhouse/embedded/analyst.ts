@@ -7,7 +7,8 @@
 import type { Ask } from './engine.ts';
 import { RequestFault } from './http-errors.ts';
 import type { SafeFunctions } from './safe-functions.ts';
-import { blankLiterals, quoteString } from './statement.ts';
+import { quoteString } from '../quote-string.ts';
+import { blankLiterals } from './statement.ts';
 
 /** Limits of an analyst's statement: a report may be long, the ingestion beside it may not starve. */
 const SECONDS_MAX = 60;

@@ -11,7 +11,7 @@ import { createKiller, createTag } from './killer.ts';
 import { createPlaces, type Places } from './places.ts';
 import { createResultPipes, type ResultPipe } from './result-pipe.ts';
 import { BASE_ARGUMENTS, createSessions, type StatementOptions } from './sessions.ts';
-import { quoteString } from './statement.ts';
+import { quoteString } from '../quote-string.ts';
 import { PLACES } from './threads.ts';
 
 /** Runs a small statement in the Session of the one about to run, and returns its text. */

@@ -1,5 +1,6 @@
 /** An INSERT's text: where its data begins, and the same statement with the data in a file. */
-import { blankLiterals, quoteString } from './statement.ts';
+import { quoteString } from '../quote-string.ts';
+import { blankLiterals } from './statement.ts';
 
 export interface InsertHead {
   /** The statement without its data and without its FORMAT clause. */

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import type { Session } from 'chdb';
-import { quoteString } from './statement.ts';
+import { quoteString } from '../quote-string.ts';
 
 /** A statement that has only begun is not in the list of those that run yet: it is asked for again. */
 const AGAIN_MS = 100;

@@ -11,7 +11,6 @@ export interface RequestFields {
   readonly parameters: ReadonlyMap<string, string>;
   readonly database: string | undefined;
   readonly format: string | undefined;
-  readonly queryId: string | undefined;
   /** For the answer. */
   readonly encoding: 'gzip' | 'deflate' | undefined;
   /** Nothing of the answer is sent before the statement has ended. */
@@ -143,7 +142,6 @@ export function readRequestFields(
     parameters,
     database: fields.get('database') ?? header(request, 'x-clickhouse-database'),
     format: fields.get('default_format') ?? header(request, 'x-clickhouse-format'),
-    queryId: fields.get('query_id'),
     encoding: readEncoding(request, fields),
     waitForEnd: isOn(fields.get('wait_end_of_query')) || isOn(fields.get('http_wait_end_of_query')),
   };

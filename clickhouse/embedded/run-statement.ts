@@ -9,7 +9,8 @@ import { INSERT_TEXT_BYTES_MAX, runInsertRequest, STATEMENT_HEAD_BYTES } from '.
 import type { RequestBody } from './request-body.ts';
 import type { RequestFields } from './request.ts';
 import type { StatementOptions } from './sessions.ts';
-import { isStacked, kindOf, quoteString, splitFormat, withoutSemicolon } from './statement.ts';
+import { quoteString } from '../quote-string.ts';
+import { isStacked, kindOf, splitFormat, withoutSemicolon } from './statement.ts';
 
 /** Statement text and parameters, in memory. Look-ups of many ids come as one parameter. */
 export const TEXT_BYTES_MAX: Readonly<Record<Role, number>> = {

@@ -16,7 +16,7 @@ import { createEngine, type Engine } from './engine.ts';
 import { createHandler } from './handler.ts';
 import { readSafeFunctions } from './safe-functions.ts';
 import type { StatementOptions } from './sessions.ts';
-import { quoteString } from './statement.ts';
+import { quoteString } from '../quote-string.ts';
 import type { Passwords } from './users.ts';
 
 export interface EmbeddedClickHouseOptions {

@@ -5,7 +5,7 @@
  */
 import { Session } from 'chdb';
 import { DEFINER_ARGUMENT, type Role } from './access.ts';
-import { quoteString } from './statement.ts';
+import { quoteString } from '../quote-string.ts';
 
 export const BASE_ARGUMENTS = [
   '--async_load_databases=0',

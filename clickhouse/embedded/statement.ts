@@ -23,10 +23,6 @@ export function blankLiterals(sql: string): string {
   return sql.replace(LITERAL, (literal) => ' '.repeat(literal.length));
 }
 
-export function quoteString(text: string): string {
-  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
-}
-
 export function kindOf(sql: string): StatementKind {
   const word = /^[\s(]*([a-z]+)/i.exec(blankLiterals(sql))?.[1]?.toLowerCase() ?? '';
   if (word === 'insert') return 'insert';

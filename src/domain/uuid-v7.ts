@@ -53,6 +53,12 @@ export function createHitIds(clock: () => number): () => string {
   };
 }
 
+/**
+ * The time in a hit's id and its receipt time are read from the clock one after the other, and those of the hits of one
+ * transaction may be apart: a look-up by time that is meant to find ids takes so much more on either side.
+ */
+export const TIME_SLACK_MS = 60_000;
+
 /** Any UUID in its canonical text form. */
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;

@@ -3,7 +3,7 @@ import type { ClickHouse } from '../../clickhouse/client.ts';
 import { quotedList, timeLiteral } from '../../clickhouse/insert.ts';
 import { FULL_IPS, type IpStorage } from '../../src/domain/ip-storage.ts';
 import type { AcceptedConversion } from '../../src/domain/gate-request.ts';
-import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
+import { msOfUuidV7, TIME_SLACK_MS } from '../../src/domain/uuid-v7.ts';
 import type { GateEvent } from './claims.ts';
 
 /** Ids a look-up; more go in several. */
@@ -69,8 +69,6 @@ export interface LoggedPage {
   readonly events: readonly LoggedEvent[];
 }
 
-/** A replayed hit keeps its receipt time, and its id may be up to this much apart from it. */
-export const TIME_SLACK_MS = 60_000;
 /** Transactions looked up by one query. */
 const IDS_A_QUERY = 5_000;
 const CONVERSION_COLUMNS = `hit_id, toUnixTimestamp64Milli(hit_time) AS hit_ms, offer_id, goal_id, affiliate_id, click_id,

@@ -8,7 +8,7 @@ import type { BatchKind, BatchOrigin, Channel, ConversionHit } from '../../src/d
 import { ENDPOINTS } from '../../src/domain/hit.ts';
 import type { IpStorage } from '../../src/domain/ip-storage.ts';
 import type { ReplayOrigin } from '../../src/domain/judge/call.ts';
-import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
+import { msOfUuidV7, TIME_SLACK_MS } from '../../src/domain/uuid-v7.ts';
 
 export interface OriginalRow {
   readonly hit_id: string;
@@ -48,8 +48,6 @@ export const ORIGINAL_COLUMNS = `hit_id, toUnixTimestamp64Milli(hit_time) AS hit
 
 /** Ids a look-up; more go in several. */
 const LOOKUP_IDS_MAX = 1_000;
-/** A hit's id and its receipt time are read from the clock one after the other. */
-const TIME_SLACK_MS = 60_000;
 
 async function rowsOf(
   clickhouse: ClickHouse,

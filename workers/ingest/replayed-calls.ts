@@ -6,15 +6,16 @@ import type { ClickHouse } from '../../clickhouse/client.ts';
 import type { Chunk, ConversionHit } from '../../src/domain/hit.ts';
 import type { IpStorage } from '../../src/domain/ip-storage.ts';
 import type { ReplayOrigin } from '../../src/domain/judge/call.ts';
+import { headOfUuidV7 } from '../../src/domain/uuid-v7.ts';
 import { findOriginals, hitOfOriginal, originOf } from './originals.ts';
 
 /**
  * The id of a replayed hit: its line's, with the time of the call that it replays, by which ids are looked up. Follows
  * from both, so that it is the same however often the chunk is delivered; lines of one replay differ in what is kept.
  */
-export function replayedHitId(lineHitId: string, receivedAtMs: number): string {
-  const ms = receivedAtMs.toString(16).padStart(12, '0');
-  return `${ms.slice(0, 8)}-${ms.slice(8)}-${lineHitId.slice(14)}`;
+function hitIdOfReplayLine(lineHitId: string, receivedAtMs: number): string {
+  const head = headOfUuidV7(receivedAtMs);
+  return head + lineHitId.slice(head.length);
 }
 
 /** The hit id that a line names, '' when it names none. */
@@ -51,7 +52,7 @@ export async function readReplayedCalls(
     const name = names[index] ?? '';
     const row = originals.get(name);
     if (row === undefined) return unnamed(line, name);
-    const hitId = replayedHitId(line.hitId, row.hit_ms);
+    const hitId = hitIdOfReplayLine(line.hitId, row.hit_ms);
     origins.set(hitId, originOf(row, ips));
     return hitOfOriginal(row, hitId, line.batch?.line, ips);
   });

@@ -22,7 +22,7 @@ const PAGE = 500;
 const CHUNK_PREFIX = 'replay-';
 
 /** The replay's hit id: the original's time, and bits that follow from its id, so that a second replay has the same. */
-export function replayHitId(hitId: string): string {
+function hitIdOfLateReplay(hitId: string): string {
   const hash = createHash('sha256').update(`replay ${hitId}`).digest('hex');
   return `${hitId.slice(0, 14)}7${hash.slice(0, 3)}-${'89ab'.charAt(Number.parseInt(hash.charAt(3), 16) & 3)}${hash.slice(4, 7)}-${hash.slice(7, 19)}`;
 }
@@ -69,7 +69,7 @@ async function replayable(clickhouse: ClickHouse): Promise<readonly OriginalRow[
 }
 
 async function replay(deps: LateClickDeps, row: OriginalRow, version: number): Promise<boolean> {
-  const hit = hitOfOriginal(row, replayHitId(row.hit_id), undefined, deps.ips);
+  const hit = hitOfOriginal(row, hitIdOfLateReplay(row.hit_id), undefined, deps.ips);
   const header = {
     chunkId: `${CHUNK_PREFIX}${row.hit_id}`,
     kind: 'conversions' as const,

@@ -5,7 +5,7 @@
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { timeLiteral } from '../../clickhouse/insert.ts';
 import type { MacroTexts } from '../../src/domain/affiliate-postback-url.ts';
-import { msOfUuidV7 } from '../../src/domain/uuid-v7.ts';
+import { msOfUuidV7, TIME_SLACK_MS } from '../../src/domain/uuid-v7.ts';
 
 /** A row of the log, as far as events need it. */
 export interface EventRow {
@@ -48,9 +48,6 @@ export const EVENT_COLUMNS = `lane, position, block_row, toUnixTimestamp(block_t
   toUnixTimestamp64Milli(hit_time) AS hit_ms, toString(row_kind) AS row_kind, transaction_id, click_id,
   toUnixTimestamp64Milli(click_time) AS click_ms, offer_id, goal_id, affiliate_id, conv_status,
   toString(payout) AS payout, toString(amount) AS amount, currency, catalogue_version, ${CARRIED.join(', ')}`;
-
-/** The times of ids and receipts of one transaction may be apart by this much. */
-const TIME_SLACK_MS = 60_000;
 
 /** Created and changed rows of transactions, in the order of the log. */
 export async function readHistories(

@@ -9,11 +9,10 @@ import type { BatchOrigin } from '../../domain/hit.ts';
 import { decodeCall } from '../../domain/judge/call.ts';
 import { judgeCall, traceCall, traceGate, type TracedCheck } from '../../domain/judge/judge.ts';
 import { lookupsOf, type ClickAnswer, type StoredClick } from '../../domain/judge/resolve.ts';
-import { msOfUuidV7 } from '../../domain/uuid-v7.ts';
+import { msOfUuidV7, TIME_SLACK_MS } from '../../domain/uuid-v7.ts';
 import { isVerdictSlug, type VerdictSlug } from '../../domain/verdicts.ts';
 import { REPORTS } from '../../reports/definitions.ts';
 import { hiddenColumnsOf, ownsRow, tenancyOf, type Principal } from '../../reports/principal.ts';
-import { TIME_SLACK_MS } from '../../../workers/gate/lane-log.ts';
 import {
   batchOf,
   findOriginals,
