@@ -70,7 +70,6 @@ export function createChunkProducer(redis: Redis, prefix: string, only?: QueueNa
       await enqueue(job, content);
     },
     async isLive(kind, chunkId) {
-      // The state alone: fetching the job would move its whole payload.
       const state = await queueOf(kind).getJobState(chunkId);
       return state !== 'unknown' && state !== 'failed' && state !== 'completed';
     },

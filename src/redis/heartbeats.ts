@@ -1,4 +1,4 @@
-/** Who lives: every role writes its heartbeat to one hash every few seconds. */
+/** Who lives: edges and workers write their heartbeats to one hash every few seconds. */
 import type { Redis } from 'ioredis';
 import type { RedisKeys } from './keys.ts';
 

@@ -1,5 +1,5 @@
 /**
- * The worker as a process: consumes both queues, a job being a whole chunk, and does the periodic work. A dependency's
+ * The worker as a process: consumes all three queues, a job being a whole chunk, and does the periodic work. A dependency's
  * failure puts the chunk back, never fails it: the job ends only after ClickHouse holds the chunk.
  */
 import { randomUUID } from 'node:crypto';
