@@ -42,6 +42,12 @@ interface Acknowledged {
 }
 
 /** One client: clicks and conversions one after the other; notes what was acknowledged, forgets what was not. */
+const isEdgeReady = (): Promise<boolean> =>
+  fetch(`${sluice.edgeUrl}/readyz`).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+
 async function client(acknowledged: Acknowledged, isOver: () => boolean): Promise<void> {
   while (!isOver()) {
     try {
@@ -59,7 +65,10 @@ async function client(acknowledged: Acknowledged, isOver: () => boolean): Promis
       }
     } catch {
       // Not acknowledged: nothing is promised about it. The edge is on its way back.
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await waitFor(async () => isOver() || (await isEdgeReady()), {
+        timeoutMs: 60_000,
+        what: 'the edge to be back',
+      });
     }
   }
 }
