@@ -49,7 +49,7 @@ export interface FeederDeps {
   readonly sync: SpoolSync;
   /** The catalogue version in force: a chunk is judged under that of its first queueing. */
   readonly catalogueVersion: () => Promise<number>;
-  readonly clock: () => number;
+  readonly monotonic: () => number;
   readonly logger: Logger;
   readonly onProgress: () => void;
 }
@@ -60,7 +60,7 @@ export function createFeeder(deps: FeederDeps): Feeder {
     clickhouse: deps.clickhouse,
     producer: deps.producer,
     recovery: deps.recovery,
-    clock: deps.clock,
+    monotonic: deps.monotonic,
     logger: deps.logger,
     onRound: round,
   });

@@ -43,7 +43,8 @@ export interface KeeperDeps {
   readonly feeder: Feeder;
   readonly recovery: Recovery;
   readonly sync: SpoolSync;
-  readonly clock: () => number;
+  /** ms since any moment, for durations: unlike the time of day it never steps. */
+  readonly monotonic: () => number;
   readonly logger: Logger;
 }
 
@@ -83,7 +84,7 @@ export function createKeeper(deps: KeeperDeps): Keeper {
   }
 
   async function decide(prepared: Prepared): Promise<StoreOutcome> {
-    const until = deps.clock() + CLAIM_WAIT_MS;
+    const until = deps.monotonic() + CLAIM_WAIT_MS;
     const { batch } = prepared;
     for (;;) {
       try {
@@ -94,7 +95,7 @@ export function createKeeper(deps: KeeperDeps): Keeper {
           { batch: batch.batchId, error: messageOf(error) },
           'a claim is not decided yet',
         );
-        if (deps.clock() > until) break;
+        if (deps.monotonic() > until) break;
         await pause(CLAIM_RETRY_MS);
       }
     }

@@ -32,7 +32,8 @@ function startWork(settings: BatchSettings) {
   );
   const clickhouse = createClickHouse(settings.clickhouse);
   const producer = createChunkProducer(redis, keys.queuePrefix, 'batches');
-  const holderOf = createKeyHolders(clickhouse, Date.now);
+  const monotonic = (): number => performance.now();
+  const holderOf = createKeyHolders(clickhouse, monotonic);
   const recovery: Recovery = {
     quarantineDir: settings.quarantineDir,
     logger,
@@ -44,7 +45,7 @@ function startWork(settings: BatchSettings) {
     recovery,
     sync: settings.sync,
     catalogueVersion: async () => Number((await redis.get(keys.catalogueVersion)) ?? 0),
-    clock: Date.now,
+    monotonic,
     logger,
     onProgress: () => reportProgress(),
   });
@@ -54,7 +55,7 @@ function startWork(settings: BatchSettings) {
     feeder,
     recovery,
     sync: settings.sync,
-    clock: Date.now,
+    monotonic,
     logger,
   });
 

@@ -70,6 +70,9 @@ const DRAIN_MS = 8_000;
 const CATALOGUE_WAIT_MS = 3_000;
 const LOOK_AGAIN_MS = 50;
 
+/** Of durations: the time of day may be set back, and what waits for it would wait until it has caught up. */
+const monotonic = (): number => performance.now();
+
 /** A balancer sends nothing to an edge that is not ready, so readiness must come back without a hit. */
 function startSpoolProbe(
   dir: string,
@@ -110,21 +113,17 @@ function startHeartbeat(
 }
 
 /** Edges share a port: one that knows no catalogue yet would refuse its share of what the others could take. */
-async function untilKnown(isReady: () => boolean, clock: () => number): Promise<void> {
-  const until = clock() + CATALOGUE_WAIT_MS;
-  while (!isReady() && clock() < until) await pause(LOOK_AGAIN_MS);
+async function untilKnown(isReady: () => boolean): Promise<void> {
+  const until = monotonic() + CATALOGUE_WAIT_MS;
+  while (!isReady() && monotonic() < until) await pause(LOOK_AGAIN_MS);
 }
 
-async function drain(
-  writer: ChunkWriter,
-  confirmer: Confirmer,
-  clock: () => number,
-): Promise<void> {
+async function drain(writer: ChunkWriter, confirmer: Confirmer): Promise<void> {
   // The last tick's hits are stored and answered before the chunks are closed.
   await new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
   writer.closeDue(true);
-  const until = clock() + DRAIN_MS;
-  while (confirmer.outstanding > 0 && clock() < until) {
+  const until = monotonic() + DRAIN_MS;
+  while (confirmer.outstanding > 0 && monotonic() < until) {
     await confirmer.round();
     await pause(LOOK_AGAIN_MS);
   }
@@ -180,7 +179,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     clickhouse,
     producer,
     recovery,
-    clock,
+    monotonic,
     reach,
     logger,
     onRound: () => folders.publishMarks(),
@@ -191,7 +190,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     dir: own.dir,
     edgeNumber: own.edgeNumber,
     sync: options.sync,
-    clock,
+    monotonic,
     bytesFree,
     outstanding: () => confirmer.outstanding,
     openContent: options.workersHaveSpool ? () => CONTENT_IN_FILE : producer.openContent,
@@ -252,7 +251,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     counters,
     logger,
   });
-  await untilKnown(() => follower.ready, clock);
+  await untilKnown(() => follower.ready);
   // Before visitors come: a fork holds up the edge for some ms, and what the process loads takes half a second of a core.
   batches.start();
   const front = await listen(options.host, options.port, {
@@ -275,7 +274,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     edgeNumber: own.edgeNumber,
     async close() {
       front.close();
-      await drain(writer, confirmer, clock);
+      await drain(writer, confirmer);
       // Nothing may be written into the folder once it is released.
       front.end();
       for (const timer of timers) clearInterval(timer);

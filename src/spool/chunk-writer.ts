@@ -69,7 +69,8 @@ export interface ChunkWriterOptions {
   readonly dir: string;
   readonly edgeNumber: number;
   readonly sync: 'os' | 'disk';
-  readonly clock: () => number;
+  /** ms since any moment, for durations: unlike the time of day it never steps. */
+  readonly monotonic: () => number;
   /** Bytes the spool may still take beyond the open chunks; checked before each write. */
   readonly bytesFree: () => number;
   /** Closed chunks that ClickHouse does not have yet. */
@@ -88,6 +89,8 @@ interface OpenChunk {
   readonly file: string;
   readonly fd: number;
   readonly content: ChunkContent | undefined;
+  /** By the monotonic clock: by the time of day a chunk would stay open for as long as that was set back. */
+  readonly openedMs: number;
   bytes: number;
   hitCount: number;
 }
@@ -165,7 +168,15 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
     }
     const content = options.openContent?.(header);
     content?.add(head);
-    const chunk: OpenChunk = { header, file, fd, content, bytes: head.length, hitCount: 0 };
+    const chunk: OpenChunk = {
+      header,
+      file,
+      fd,
+      content,
+      openedMs: options.monotonic(),
+      bytes: head.length,
+      hitCount: 0,
+    };
     open.set(kind, chunk);
     return chunk;
   }
@@ -182,12 +193,12 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
     options.onClosed(chunk);
   }
 
-  function isDue({ header, hitCount, bytes }: OpenChunk): boolean {
+  function isDue({ header, openedMs, hitCount, bytes }: OpenChunk): boolean {
     if (hitCount >= CHUNK_HITS_MAX[header.kind] || bytes >= CHUNK_BYTES_MAX) return true;
     const onTheirWay = options.outstanding();
     const crowd = Math.max(1, onTheirWay / CHUNKS_ON_THEIR_WAY);
     const ageMsMax = ageMsFor(header.kind, hitCount, onTheirWay) * crowd;
-    return options.clock() - header.openedAtMs >= Math.min(CHUNK_AGE_BACKLOG_MS, ageMsMax);
+    return options.monotonic() - openedMs >= Math.min(CHUNK_AGE_BACKLOG_MS, ageMsMax);
   }
 
   /** Runs a sync; after a failed one nobody knows what is on disk, so the process is told to end. */

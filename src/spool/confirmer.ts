@@ -35,7 +35,8 @@ interface Outstanding {
   hitCount: number;
   readonly bytes: number;
   queued: boolean;
-  checkedAtMs: number;
+  /** By the monotonic clock: by the time of day nothing would be queued again for as long as that was set back. */
+  checkedMs: number;
   /** ClickHouse has all of it; its file could not be removed yet. */
   stored: boolean;
   /** Its file could not be read or removed at the last try: said once, and tried again later. */
@@ -70,7 +71,8 @@ export interface ConfirmerDeps {
   readonly clickhouse: ClickHouse;
   readonly producer: ChunkProducer;
   readonly recovery: Recovery;
-  readonly clock: () => number;
+  /** ms since any moment, for durations: unlike the time of day it never steps. */
+  readonly monotonic: () => number;
   readonly reach?: Reach;
   readonly logger: Logger;
   /** Each round, after ClickHouse was asked, also when it did not answer. */
@@ -109,7 +111,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
       chunk.queued = false;
       noteHealth(false, error);
     }
-    chunk.checkedAtMs = deps.clock();
+    chunk.checkedMs = deps.monotonic();
     return chunk.queued;
   }
 
@@ -170,9 +172,9 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
 
   function dueOf(kind: ChunkKind, now: number): Outstanding[] {
     return [...chunks.values()]
-      .filter(({ header, stored, queued, stuck, checkedAtMs }) => {
+      .filter(({ header, stored, queued, stuck, checkedMs }) => {
         if (header.kind !== kind || stored) return false;
-        return (!queued && !stuck) || now - checkedAtMs > REQUEUE_AFTER_MS;
+        return (!queued && !stuck) || now - checkedMs > REQUEUE_AFTER_MS;
       })
       .slice(0, REQUEUES_A_ROUND);
   }
@@ -201,9 +203,9 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
 
   /** Whether Redis took all that was due. */
   async function requeueKind(kind: ChunkKind): Promise<boolean> {
-    const now = deps.clock();
+    const now = deps.monotonic();
     for (const chunk of dueOf(kind, now)) {
-      chunk.checkedAtMs = now;
+      chunk.checkedMs = now;
       if (chunk.queued && (await deps.producer.isLive(kind, chunk.header.chunkId))) continue;
       const content = readContent(chunk);
       if (content === undefined) continue;
@@ -253,7 +255,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
         hitCount,
         bytes: size,
         queued: false,
-        checkedAtMs: 0,
+        checkedMs: -Infinity,
         stored: false,
         stuck: false,
       };
@@ -262,7 +264,7 @@ export function createConfirmer(deps: ConfirmerDeps): Confirmer {
       if (content !== undefined) {
         // Claimed before the answer is there, so that a round in between does not queue it as well.
         chunk.queued = true;
-        chunk.checkedAtMs = deps.clock();
+        chunk.checkedMs = deps.monotonic();
         void enqueue(chunk, (job) => deps.producer.enqueue(job, content));
       }
     },

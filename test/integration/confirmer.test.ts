@@ -71,7 +71,7 @@ function startConfirmer(): void {
     clickhouse: database.clickhouse,
     producer,
     recovery: { quarantineDir, logger, counts: { tornTails: 0, quarantined: 0 } },
-    clock: () => now,
+    monotonic: () => now,
     logger,
   });
 }

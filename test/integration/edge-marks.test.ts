@@ -57,7 +57,7 @@ async function leaveChunks(edgeNumber: number, olderChunks = OLDER_CHUNKS): Prom
     dir: folder.dir,
     edgeNumber,
     sync: 'os',
-    clock: () => NOW,
+    monotonic: () => NOW,
     bytesFree: () => 1e9,
     outstanding: () => 0,
     onClosed: () => undefined,

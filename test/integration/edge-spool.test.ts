@@ -167,7 +167,7 @@ test('a chunk names the catalogue its hits were judged under, also when it chang
     dir: own,
     edgeNumber: 0,
     sync: 'os',
-    clock: Date.now,
+    monotonic: () => performance.now(),
     bytesFree: () => 1e9,
     outstanding: () => 0,
     onClosed: () => undefined,

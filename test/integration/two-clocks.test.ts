@@ -52,7 +52,7 @@ beforeAll(async () => {
     },
   };
   const began = Date.now();
-  // Both run, so that chunks close; the test decides what they show.
+  // Both run, as clocks do; the test decides what they show.
   const clock = (): number => slowNow + (Date.now() - began) / 1_000;
   before = await startEdge(undefined, { ...shared, clock: () => Math.floor(clock()) });
   after = await startEdge(undefined, { ...shared, clock: () => Math.floor(clock()) + APART_MS });

@@ -211,6 +211,18 @@ test.each<[string, number, (clickMs: number) => Promise<void>, string]>([
     (ms) => publishMark(ms - 1, 11_000),
     'pending',
   ],
+  [
+    'one far in the future, whose edge is silent',
+    -5 * MINUTE_MS,
+    () => Promise.resolve(),
+    'pending',
+  ],
+  [
+    'one far in the future, while its edge is heard',
+    -5 * MINUTE_MS,
+    (ms) => publishMark(ms - 6 * MINUTE_MS),
+    'wait',
+  ],
   ['an old one without a mark', 5 * MINUTE_MS, () => Promise.resolve(), 'pending'],
   ['an old one and a mark past it', 5 * MINUTE_MS, (ms) => publishMark(ms + 1, 11_000), 'unknown'],
   [

@@ -26,6 +26,7 @@ export function createTestWorker(deps: {
   readonly redis: Redis;
   readonly keys: RedisKeys;
   readonly catalogue: CatalogueState;
+  /** Of the time of day, and of how long an edge is silent. */
   readonly clock?: () => number;
   readonly ips?: IpStorage;
   /** Called when a chunk's calls wait for their lane. */
@@ -52,7 +53,7 @@ export function createTestWorker(deps: {
   const codec = createClickIdCodec(snapshot.state.click_id_keys);
   const ingest = createConversionIngest({
     clickhouse,
-    answerClicks: createClickAnswers({ clicks, redis, keys, clock }),
+    answerClicks: createClickAnswers({ clicks, redis, keys, clock, monotonic: clock }),
     lanes,
     snapshotAt,
     codecOf: () => codec,

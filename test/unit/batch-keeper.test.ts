@@ -23,7 +23,10 @@ async function makePrepared(batchId: string, keyGiven = true): Promise<void> {
 }
 
 /** A keeper that adopted `dir`, what it fed, and what it said of failures. */
-function adopt(take: Claims['take'], { clock = Date.now, feederFails = false } = {}) {
+function adopt(
+  take: Claims['take'],
+  { monotonic = () => performance.now(), feederFails = false } = {},
+) {
   const fed: string[] = [];
   const logged: string[] = [];
   const logger = pino({ level: 'error' }, { write: (line) => void logged.push(line) });
@@ -44,7 +47,7 @@ function adopt(take: Claims['take'], { clock = Date.now, feederFails = false } =
       counts: { tornTails: 0, quarantined: 0 },
     },
     sync: 'os',
-    clock,
+    monotonic,
     logger,
   });
   onTestFinished(() => keeper.close());
@@ -106,7 +109,7 @@ it('an upload without a key whose folder fails once it is won leaves nothing, as
   let now = 0;
   const tick = (): number => (now += 15_000);
   const { keeper } = adopt((batch) => Promise.resolve(own(batch)), {
-    clock: tick,
+    monotonic: tick,
     feederFails: true,
   });
   const request = { upload: uploadOf(dir, 'b1', { keyGiven: false }), dryRun: false };

@@ -57,7 +57,7 @@ function writer(options: Partial<ChunkWriterOptions> = {}) {
     dir,
     edgeNumber: 0,
     sync: 'disk',
-    clock: () => 5_000,
+    monotonic: () => 5_000,
     bytesFree: () => 1e9,
     outstanding: () => 0,
     onClosed: () => undefined,
@@ -200,7 +200,7 @@ test('a chunk closes early at ordinary load, and grows while much is on its way'
   const closed: ClosedChunk[] = [];
   const spool = writer({
     sync: 'os',
-    clock: () => now,
+    monotonic: () => now,
     outstanding: () => outstanding,
     onClosed: (chunk) => closed.push(chunk),
   });
@@ -229,7 +229,7 @@ test.each([
     let now = 5_000;
     const closed: ClosedChunk[] = [];
     const spool = writer({
-      clock: () => now,
+      monotonic: () => now,
       outstanding: () => onTheirWay,
       onClosed: (chunk) => closed.push(chunk),
     });

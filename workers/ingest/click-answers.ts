@@ -9,7 +9,7 @@ import type { ClickAnswer } from '../../src/domain/judge/resolve.ts';
 import type { RedisKeys } from '../../src/redis/keys.ts';
 import type { ClickStore } from './click-store.ts';
 
-/** A genuine id is waited for while its click is younger than this. */
+/** A genuine id is waited for while its click is younger than this, or by so little in the future. */
 const YOUNG_MS = 60_000;
 /**
  * Older clicks are waited for only while their edge keeps saying that it still has chunks to confirm. Silence is
@@ -31,7 +31,11 @@ export function createClickAnswers(deps: {
   readonly redis: Redis;
   readonly keys: RedisKeys;
   readonly clock: () => number;
+  /** ms since any moment, which never step, for how long an edge is silent; performance.now unless a test moves it. */
+  readonly monotonic?: () => number;
 }) {
+  const monotonic = deps.monotonic ?? (() => performance.now());
+
   async function readMarks(edges: readonly number[]): Promise<Map<number, Mark>> {
     const values = await deps.redis.hmget(deps.keys.edgeMarks, ...edges.map(String));
     return new Map(
@@ -50,14 +54,15 @@ export function createClickAnswers(deps: {
   function isSilent(edge: number, publishedAtMs: number): boolean {
     const last = heard.get(edge);
     if (last !== undefined && last.publishedAtMs === publishedAtMs)
-      return deps.clock() - last.sinceMs >= SILENT_MS;
-    heard.set(edge, { publishedAtMs, sinceMs: deps.clock() });
+      return monotonic() - last.sinceMs >= SILENT_MS;
+    heard.set(edge, { publishedAtMs, sinceMs: monotonic() });
     return false;
   }
 
   /** True when the click may still come. */
   function mayCome(opened: OpenedClickId, mark: Mark | undefined): boolean {
-    if (deps.clock() - opened.ms < YOUNG_MS) return true;
+    // Of a clock that is far ahead no id would ever be old: such a one is waited for while its edge is heard.
+    if (Math.abs(deps.clock() - opened.ms) < YOUNG_MS) return true;
     return !isSilent(opened.edgeNumber, mark?.publishedAtMs ?? 0);
   }
 
