@@ -10,6 +10,7 @@ import type { BatchProcess } from '../batch/batch-process.ts';
 import { messageOf } from '../domain/app-error.ts';
 import type { RedisKeys } from '../redis/keys.ts';
 import type { ChunkWriter } from '../spool/chunk-writer.ts';
+import { createClickClock, type ClickClock } from '../spool/click-clock.ts';
 import type { Confirmer } from '../spool/confirmer.ts';
 import { claimFolder, foldersWithChunks, type SpoolFolder } from '../spool/folder.ts';
 import { createFolderRecovery, type FolderRecovery, type Recovery } from '../spool/recover.ts';
@@ -21,6 +22,7 @@ const MARK_BEHIND_MS = 1_000;
 interface Held {
   readonly folder: SpoolFolder;
   readonly chunkFiles: FolderRecovery;
+  readonly clickClock: ClickClock;
 }
 
 export interface Folders {
@@ -34,6 +36,8 @@ export interface Folders {
 export function createFolders(deps: {
   readonly spoolDir: string;
   readonly own: SpoolFolder;
+  /** Of the own folder. */
+  readonly clickClock: ClickClock;
   readonly redis: Redis;
   readonly keys: RedisKeys;
   readonly recovery: Recovery;
@@ -49,15 +53,25 @@ export function createFolders(deps: {
   const recovered = new Set<number>();
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
+  let closed = false;
 
+  /**
+   * What a mark vouches for is over: before it is published the folder's click clock has left it behind, on disk too. Else
+   * after a step back, here or in who has the folder next, clicks would be minted that the mark denies already. All that
+   * was minted before is of the time that its chunk was opened at, or later.
+   */
   async function publishMarks(): Promise<void> {
-    for (const edgeNumber of recovered) {
+    for (const [edgeNumber, { clickClock }] of folders) {
+      // A round that outlives us must not write into a folder that is another's by now.
+      if (closed) return;
+      if (!recovered.has(edgeNumber)) continue;
       const candidates = [
         deps.confirmer().oldestClickChunkMs(edgeNumber),
         edgeNumber === own.edgeNumber ? deps.writer().oldestOpenClickMs() : undefined,
       ];
       const oldest = Math.min(...candidates.map((ms) => ms ?? Infinity), clock() - MARK_BEHIND_MS);
-      await redis.hset(keys.edgeMarks, String(edgeNumber), `${oldest - 1}:${clock()}`);
+      const mark = clickClock.leaveBehind(oldest - 1);
+      await redis.hset(keys.edgeMarks, String(edgeNumber), `${mark}:${clock()}`);
     }
   }
 
@@ -71,7 +85,11 @@ export function createFolders(deps: {
   }
 
   async function takeOver(folder: SpoolFolder): Promise<void> {
-    const held = { folder, chunkFiles: createFolderRecovery(folder.dir, deps.recovery) };
+    const held = {
+      folder,
+      chunkFiles: createFolderRecovery(folder.dir, deps.recovery),
+      clickClock: folder === own ? deps.clickClock : createClickClock(folder.dir),
+    };
     folders.set(folder.edgeNumber, held);
     await recoverChunks(held);
     removeParts(folder.dir);
@@ -120,6 +138,7 @@ export function createFolders(deps: {
       }, ADOPT_MS);
     },
     async close() {
+      closed = true;
       clearInterval(timer);
       await running;
       await Promise.all([...folders.values()].map(({ folder }) => folder.release()));

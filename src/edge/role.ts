@@ -162,9 +162,11 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
     logger,
   );
 
+  const clickClock = createClickClock(own.dir);
   const folders = createFolders({
     spoolDir,
     own,
+    clickClock,
     redis,
     keys,
     recovery,
@@ -220,7 +222,7 @@ export async function startEdgeRole(options: EdgeRoleOptions): Promise<EdgeRole>
   const edge = createEdge({
     snapshot: () => follower.snapshot(),
     writer,
-    clickClock: createClickClock(own.dir),
+    clickClock,
     hitIds,
     edgeNumber: own.edgeNumber,
     clientOf,

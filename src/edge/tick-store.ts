@@ -43,7 +43,7 @@ export function createTickStore(deps: {
   let pending: Record<ChunkKind, Batch> = { clicks: emptyBatch(), conversions: emptyBatch() };
   let isEmpty = true;
   let scheduled = false;
-  /** When the first hit of this tick came: a chunk opened for them must not be younger than any click id in it. */
+  /** When the oldest hit of this tick came: a chunk opened for them must not be younger than any click id in it. */
   let startedMs = 0;
   let version = 0;
 
@@ -100,9 +100,11 @@ export function createTickStore(deps: {
       if (!isEmpty && catalogueVersion !== version) storePending();
       if (isEmpty) {
         isEmpty = false;
-        startedMs = hit.receivedAtMs;
+        startedMs = Infinity;
         version = catalogueVersion;
       }
+      // The clock may be set back between two of them.
+      startedMs = Math.min(startedMs, hit.receivedAtMs);
       const batch = pending[hit.kind];
       batch.hits.push(hit);
       batch.records.push(hit.record);

@@ -193,6 +193,11 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
     options.onClosed(chunk);
   }
 
+  /** The marks of edges say of its clicks that none came before it was opened: after a step back comes another chunk. */
+  function mayHold({ catalogueVersion, openedAtMs }: ChunkHeader, origin: RecordsOrigin): boolean {
+    return catalogueVersion === origin.catalogueVersion && openedAtMs <= origin.receivedAtMs;
+  }
+
   function isDue({ header, openedMs, hitCount, bytes }: OpenChunk): boolean {
     if (hitCount >= CHUNK_HITS_MAX[header.kind] || bytes >= CHUNK_BYTES_MAX) return true;
     const onTheirWay = options.outstanding();
@@ -223,7 +228,7 @@ export function createChunkWriter(options: ChunkWriterOptions): ChunkWriter {
   return {
     append(kind, records, origin) {
       let chunk = open.get(kind);
-      if (chunk !== undefined && chunk.header.catalogueVersion !== origin.catalogueVersion) {
+      if (chunk !== undefined && !mayHold(chunk.header, origin)) {
         close(chunk);
         chunk = undefined;
       }

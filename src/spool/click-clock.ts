@@ -13,6 +13,11 @@ const RESERVE_MS = 2_000;
 export interface ClickClock {
   /** `ms` is `nowMs` or later. Throws SPOOL_FULL when the mark can't be written: an id beyond it might be minted again after a restart. */
   next(nowMs: number): { readonly ms: number; readonly sequence: number };
+  /**
+   * From now on, also in the next process, no id is of `ms` or before. Returns up to when that holds: less than `ms`
+   * while the mark can't be written.
+   */
+  leaveBehind(ms: number): number;
 }
 
 function readMark(file: string): number {
@@ -30,8 +35,8 @@ export function createClickClock(dir: string): ClickClock {
   let markMs = lastMs;
   let sequence = SEQUENCE_MAX;
 
-  function reserve(): void {
-    const reservedMs = lastMs + RESERVE_MS;
+  function reserve(fromMs: number): void {
+    const reservedMs = fromMs + RESERVE_MS;
     try {
       writeFileSync(`${file}.new`, String(reservedMs));
       renameSync(`${file}.new`, file);
@@ -54,8 +59,24 @@ export function createClickClock(dir: string): ClickClock {
         lastMs += 1;
         sequence = 0;
       }
-      if (lastMs >= markMs) reserve();
+      if (lastMs >= markMs) reserve(lastMs);
       return { ms: lastMs, sequence };
+    },
+    leaveBehind(ms) {
+      let leftMs = ms;
+      if (ms >= markMs) {
+        try {
+          reserve(ms);
+        } catch {
+          // The next click says so to who asks for it. Until then the mark on disk is as far as a new process is bound.
+          leftMs = markMs - 1;
+        }
+      }
+      if (leftMs >= lastMs) {
+        lastMs = leftMs;
+        sequence = SEQUENCE_MAX;
+      }
+      return leftMs;
     },
   };
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createCatalogueStore, type CatalogueStore } from '../../src/catalogue/store.ts';
+import { createClickIdCodec } from '../../src/domain/click-id.ts';
 import { FULL_IPS } from '../../src/domain/ip-storage.ts';
 import { createRedisKeys } from '../../src/redis/keys.ts';
 import { startWorkerRole, type WorkerRole } from '../../workers/ingest/role.ts';
@@ -18,6 +19,10 @@ import { startRedis, type TestRedis } from '../support/start-redis.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const HOUR_MS = 3_600_000;
+/** More than a young click is waited for. */
+const STEP_MS = 90_000;
+/** Each alone may go well by chance: the verdict may come when the click is stored already. */
+const STEPS = 4;
 const CATALOGUE = catalogue({ goals: [goal({ multiple_conversions: true })] });
 const logger = pino({ level: 'silent' });
 const keys = createRedisKeys();
@@ -74,6 +79,13 @@ async function startWorker(): Promise<void> {
 
 const callEdge = async <T>(path: string): Promise<T> =>
   (await (await fetch(`${edge.url}${path}`)).json()) as T;
+async function verdictsOf(hits: readonly string[]): Promise<string[]> {
+  const rows = await database.clickhouse.query<{ verdict: string }>(
+    'SELECT verdict FROM postback_log WHERE hit_id IN {hits:Array(String)}',
+    { hits },
+  );
+  return rows.map(({ verdict }) => verdict);
+}
 const callPromo = async (): Promise<string> =>
   (await callEdge<{ hit_id: string }>('/track/promo?code=PROMO22')).hit_id;
 
@@ -85,17 +97,38 @@ test('chunks that are open when the clock is set back are judged at once', async
     hits.push(await callPromo());
     behindMs += HOUR_MS;
   }
-  await waitFor(
-    async () => {
-      const [row] = await database.clickhouse.query<{ stored: number }>(
-        'SELECT count() AS stored FROM postback_log WHERE hit_id IN {hits:Array(String)}',
-        { hits },
-      );
-      return row?.stored === hits.length;
-    },
-    { timeoutMs: 15_000, what: 'every call to be judged' },
-  );
+  await waitFor(async () => (await verdictsOf(hits)).length === hits.length, {
+    timeoutMs: 15_000,
+    what: 'every call to be judged',
+  });
 }, 60_000);
+
+test('a call right behind its click counts when the clock was set back before the click', async () => {
+  await startWorker();
+  const codec = createClickIdCodec(CATALOGUE.click_id_keys);
+  const click = async (): Promise<string> =>
+    (await callEdge<{ click_id: string }>('/click?o=16&a=1&return=click_id')).click_id;
+  const calls: string[] = [];
+  for (let step = 0; step < STEPS; step++) {
+    const mintedMs = codec.open(await click())?.ms ?? Infinity;
+    await waitFor(
+      async () => {
+        const mark = (await server.redis.hget(keys.edgeMarks, '0')) ?? '';
+        return Number(mark.split(':')[0]) > mintedMs;
+      },
+      { timeoutMs: 15_000, what: 'the mark to pass the click' },
+    );
+    behindMs = STEP_MS;
+    const path = `/track/goal-by-click-id?click_id=${await click()}`;
+    calls.push((await callEdge<{ hit_id: string }>(path)).hit_id);
+    await waitFor(async () => (await verdictsOf(calls)).length === calls.length, {
+      timeoutMs: 30_000,
+      what: 'the verdict',
+    });
+    behindMs = 0;
+  }
+  expect(await verdictsOf(calls)).toEqual(calls.map(() => 'accepted'));
+}, 180_000);
 
 test('a chunk that Redis lost after the clock was set back an hour is queued again', async () => {
   const waiting = (): Promise<number> => server.redis.llen(`${keys.queuePrefix}:conversions:wait`);

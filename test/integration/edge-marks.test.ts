@@ -19,8 +19,10 @@ import { createFolders, type Folders } from '../../src/edge/folders.ts';
 import { encodeHit } from '../../src/queue/chunk-job.ts';
 import { createRedisKeys, type RedisKeys } from '../../src/redis/keys.ts';
 import { createChunkWriter } from '../../src/spool/chunk-writer.ts';
+import { createClickClock, type ClickClock } from '../../src/spool/click-clock.ts';
 import type { Confirmer } from '../../src/spool/confirmer.ts';
 import { claimFolder } from '../../src/spool/folder.ts';
+import { openSmallDisk } from '../support/small-disk.ts';
 import { startRedis, type TestRedis } from '../support/start-redis.ts';
 import { conversionHit } from '../support/test-worker.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -82,7 +84,10 @@ async function markOf(edgeNumber: number): Promise<number> {
 }
 
 /** Folders whose confirmer never confirms; `onAdd` runs whenever it takes over a chunk. */
-async function foldersWith(onAdd: (folders: Folders) => void): Promise<Folders> {
+async function foldersWith(
+  onAdd: (folders: Folders) => void,
+  clickClock?: ClickClock,
+): Promise<Folders> {
   const own = await claimFolder(spoolDir, 0);
   if (own === undefined) throw new Error('folder 0 is taken');
   const clicks = new Map<number, number>();
@@ -107,6 +112,7 @@ async function foldersWith(onAdd: (folders: Folders) => void): Promise<Folders> 
   const folders = createFolders({
     spoolDir,
     own,
+    clickClock: clickClock ?? createClickClock(own.dir),
     redis: server.redis,
     keys,
     recovery: {
@@ -210,5 +216,80 @@ test('without chunks a mark stays behind the clock by more than a tick', async (
     expect(mark).toBeLessThan(Date.now() - 900);
   } finally {
     await folders.close();
+  }
+});
+
+/** Publishes until a mark is there, which it returns. */
+async function publishedMark(folders: Folders, edgeNumber: number): Promise<number> {
+  return waitFor(
+    async () => {
+      await folders.publishMarks();
+      return (await markOf(edgeNumber)) || undefined;
+    },
+    { timeoutMs: 10_000, what: 'a mark' },
+  );
+}
+
+const HOUR_MS = 3_600_000;
+
+test('no click is minted at a published mark or before it, after a step back and after a restart', async () => {
+  const own = join(spoolDir, '0');
+  mkdirSync(own);
+  const clickClock = createClickClock(own);
+  const folders = await foldersWith(() => undefined, clickClock);
+  try {
+    await folders.start();
+    const mark = await publishedMark(folders, 0);
+    expect(clickClock.next(mark - HOUR_MS).ms).toBeGreaterThan(mark);
+    expect(createClickClock(own).next(mark - HOUR_MS).ms).toBeGreaterThan(mark);
+  } finally {
+    await folders.close();
+  }
+});
+
+test('an edge that comes back mints no click that the mark of who kept its folder denies', async () => {
+  await leaveChunks(5, 0);
+  const folders = await foldersWith(() => undefined);
+  let mark = 0;
+  try {
+    await folders.start();
+    mark = await publishedMark(folders, 5);
+  } finally {
+    await folders.close();
+  }
+  expect(mark).toBe(CLICKS_AT - 1);
+  const comeBack = createClickClock(join(spoolDir, '5'));
+  expect(comeBack.next(mark - HOUR_MS).ms).toBeGreaterThan(mark);
+  // A round of the confirmer may end after its folders were given back.
+  await server.redis.del(keys.edgeMarks);
+  await folders.publishMarks();
+  expect(await markOf(5)).toBe(0);
+});
+
+test('while the disk is full a mark stays behind what the click clock could write, and goes on with it', async () => {
+  const disk = openSmallDisk(1);
+  try {
+    const clickClock = createClickClock(disk.dir);
+    const folders = await foldersWith(() => undefined, clickClock);
+    try {
+      const { ms } = clickClock.next(NOW - HOUR_MS);
+      disk.fill();
+      await folders.start();
+      const mark = await publishedMark(folders, 0);
+      expect(mark).toBeLessThan(NOW - HOUR_MS + 60_000);
+      expect(mark).toBeGreaterThanOrEqual(ms);
+      for (const clock of [clickClock, createClickClock(disk.dir)]) {
+        disk.free();
+        expect(clock.next(0).ms).toBeGreaterThan(mark);
+      }
+      await waitFor(async () => (await publishedMark(folders, 0)) > NOW - 2_000, {
+        timeoutMs: 5_000,
+        what: 'the mark to go on',
+      });
+    } finally {
+      await folders.close();
+    }
+  } finally {
+    disk.close();
   }
 });

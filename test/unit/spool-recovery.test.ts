@@ -194,6 +194,18 @@ test('a folder has one owner until it is released', async () => {
   await second?.release();
 });
 
+test('no chunk holds hits that came before it was opened: after a step back comes another', () => {
+  const closed: ClosedChunk[] = [];
+  const spool = writer({ sync: 'os', onClosed: (chunk) => closed.push(chunk) });
+  for (const receivedAtMs of [5_000, 5_000, 5_001, 4_999, 5_002])
+    spool.append('clicks', RECORDS.slice(0, 1), from(receivedAtMs));
+  spool.closeDue(true);
+  expect(closed.map(({ header, hitCount }) => [header.openedAtMs, hitCount])).toEqual([
+    [5_000, 3],
+    [4_999, 2],
+  ]);
+});
+
 test('a chunk closes early at ordinary load, and grows while much is on its way', () => {
   let now = 5_000;
   let outstanding = 0;
