@@ -2,18 +2,24 @@
  * The hourly roll-up: hours that changed are recomputed from the base tables and replaced whole under a new
  * generation, never incremented, so they can't drift. Inserting the generation is the commit point.
  */
+import { randomInt } from 'node:crypto';
 import type { ClickHouse } from './client.ts';
 import type { Retention } from './retention.ts';
 
-/** Rows written in the last seconds may still be on their way: an hour is looked at again until they are past. */
-const SETTLE_S = 5;
+/**
+ * Rows may come so long after their block time: an insert waits up to 30 s for its turn and runs up to 25 (`insert.ts`), and
+ * the clocks of workers differ. Until that is past, an hour is looked at again.
+ */
+const SETTLE_S = 120;
 /** Hours a round; the oldest dirty ones first. */
 const HOURS_A_ROUND = 48;
 /** Rows that came before the last round in which every dirty hour was counted are not looked at again, but for so long. */
-const LOOK_BACK_S = 60;
+export const LOOK_BACK_S = 300;
 /** The hour under which the generations hold that round's time: one without rows. */
 export const MARK_HOUR_S = 0;
 const DAY_S = 86_400;
+/** Of two rounds that take the next generation of an hour at once, each takes its own. */
+const GENERATION_STEP_MAX = 1_000;
 const ROUND_MS = 10_000;
 const REST_FACTOR = 30;
 const PRUNE_EVERY_MS = 600_000;
@@ -22,22 +28,34 @@ const PRUNE_AFTER_MS = 300_000;
 const DIMENSIONS =
   'offer_id, goal_id, affiliate_id, advertiser_id, country, device, promo_code, currency, verdict_code';
 
-async function dirtyHours(clickhouse: ClickHouse): Promise<number[]> {
-  // A change dirties the hour of its transaction, whose id is a UUIDv7: its time is in its first 48 bits.
+/**
+ * Hours with rows that their newest generation may lack; those that surely lack some come first. What was computed beyond now,
+ * by a clock that has been put back, says nothing. A change dirties the hour of its transaction, which only that one's row
+ * tells: the time in its id is another where an edge's clock stepped back.
+ */
+async function dirtyHours(clickhouse: ClickHouse, nowMs: number): Promise<number[]> {
+  const computed =
+    'argMaxIf(computed_at, generation, computed_at <= fromUnixTimestamp64Milli({now:Int64}))';
+  const recentChanges = `FROM postback_log WHERE block_time >= since AND row_kind = 'change'`;
   const rows = await clickhouse.query<{ hour_s: number }>(
-    `WITH toDateTime(greatest(0, (SELECT ifNull(max(toUnixTimestamp(computed_at)), 0)
+    `WITH toDateTime(greatest(0, (SELECT toUnixTimestamp(${computed})
        FROM statistics_hourly_generations WHERE hour = toDateTime(${MARK_HOUR_S})) - ${LOOK_BACK_S})) AS since
      SELECT toUnixTimestamp(hour) AS hour_s FROM (
        SELECT toStartOfHour(hit_time) AS hour, max(block_time) AS written FROM click_log
          WHERE block_time >= since GROUP BY hour
        UNION ALL
-       SELECT toStartOfHour(if(row_kind = 'change',
-           fromUnixTimestamp64Milli(reinterpretAsInt64(reverse(unhex(substring(replaceAll(transaction_id, '-', ''), 1, 12)))), 'UTC'),
-           hit_time)) AS hour, max(block_time) AS written FROM postback_log
-         WHERE block_time >= since GROUP BY hour) AS touched
-     LEFT JOIN (SELECT hour, max(computed_at) AS computed FROM statistics_hourly_generations GROUP BY hour) AS done USING (hour)
+       SELECT toStartOfHour(hit_time) AS hour, max(block_time) AS written FROM postback_log
+         WHERE block_time >= since AND row_kind != 'change' GROUP BY hour
+       UNION ALL
+       SELECT toStartOfHour(hit_time) AS hour, max(written) AS written
+         FROM (SELECT transaction_id, hit_time FROM postback_log
+           WHERE row_kind = 'conversion' AND transaction_id IN (SELECT transaction_id ${recentChanges})) AS created
+         JOIN (SELECT transaction_id, max(block_time) AS written ${recentChanges} GROUP BY transaction_id) AS change USING (transaction_id)
+         GROUP BY hour) AS touched
+     LEFT JOIN (SELECT hour, ${computed} AS computed FROM statistics_hourly_generations GROUP BY hour) AS done USING (hour)
      GROUP BY hour HAVING max(written) + ${SETTLE_S} >= max(done.computed)
-     ORDER BY hour LIMIT ${HOURS_A_ROUND}`,
+     ORDER BY max(written) >= max(done.computed) DESC, hour LIMIT ${HOURS_A_ROUND}`,
+    { now: nowMs },
   );
   return rows.map(({ hour_s }) => hour_s);
 }
@@ -53,10 +71,11 @@ async function recomputeHour(
   hourS: number,
   retention: Retention,
 ): Promise<void> {
-  const generation = Date.now();
+  const computedAtMs = Date.now();
+  const generation = await nextGeneration(clickhouse, hourS, computedAtMs);
   const parameters = { hour: hourS, generation };
   const isKept = (days: number | null): boolean =>
-    days === null || hourS > generation / 1000 - days * DAY_S + DAY_S;
+    days === null || hourS > computedAtMs / 1000 - days * DAY_S + DAY_S;
   const within =
     'hit_time >= fromUnixTimestamp({hour:Int64}) AND hit_time < fromUnixTimestamp({hour:Int64} + 3600)';
   const status = (name: string): string => `countIf(conv_status = '${name}')`;
@@ -87,18 +106,37 @@ async function recomputeHour(
      ) GROUP BY ${DIMENSIONS}`,
     parameters,
   );
-  await commitGeneration(clickhouse, hourS, generation);
+  await commitGeneration(clickhouse, { hourS, generation, computedAtMs });
+}
+
+/** The time, but past every generation of the hour: one that a clock made which was ahead would count for as long as it was. */
+async function nextGeneration(
+  clickhouse: ClickHouse,
+  hourS: number,
+  nowMs: number,
+): Promise<number> {
+  const [row] = await clickhouse.query<{ newest: number }>(
+    'SELECT max(generation) AS newest FROM statistics_hourly_generations WHERE hour = fromUnixTimestamp({hour:Int64})',
+    { hour: hourS },
+  );
+  const newest = row?.newest ?? 0;
+  return nowMs > newest ? nowMs : newest + 1 + randomInt(GENERATION_STEP_MAX);
 }
 
 async function commitGeneration(
   clickhouse: ClickHouse,
-  hourS: number,
-  generation: number,
+  of: { readonly hourS: number; readonly generation: number; readonly computedAtMs: number },
 ): Promise<void> {
   await clickhouse.command(
-    `INSERT INTO statistics_hourly_generations SELECT fromUnixTimestamp({hour:Int64}), {generation:UInt64}, fromUnixTimestamp64Milli({generation:Int64})`,
-    { hour: hourS, generation },
+    'INSERT INTO statistics_hourly_generations SELECT fromUnixTimestamp({hour:Int64}), {generation:UInt64}, fromUnixTimestamp64Milli({computed:Int64})',
+    { hour: of.hourS, generation: of.generation, computed: of.computedAtMs },
   );
+}
+
+/** Says that every row written before was counted, but for those that may still come. */
+async function setMark(clickhouse: ClickHouse, lookedAtMs: number): Promise<void> {
+  const generation = await nextGeneration(clickhouse, MARK_HOUR_S, lookedAtMs);
+  await commitGeneration(clickhouse, { hourS: MARK_HOUR_S, generation, computedAtMs: lookedAtMs });
 }
 
 /** Removes generations that nothing reads any more; the newest of each hour stays. */
@@ -124,11 +162,10 @@ export function createRollups(deps: {
       const began = clock();
       if (began < nextRoundMs) return;
       const lookedAtMs = Date.now();
-      const hours = await dirtyHours(clickhouse);
+      const hours = await dirtyHours(clickhouse, lookedAtMs);
       for (const hour of hours) await recomputeHour(clickhouse, hour, retention);
       // Not before all are counted: the others would be out of sight.
-      if (hours.length > 0 && hours.length < HOURS_A_ROUND)
-        await commitGeneration(clickhouse, MARK_HOUR_S, lookedAtMs);
+      if (hours.length > 0 && hours.length < HOURS_A_ROUND) await setMark(clickhouse, lookedAtMs);
       // At high volume an hour takes long to count: most of the time belongs to the inserts.
       nextRoundMs = clock() + Math.max(ROUND_MS, REST_FACTOR * (clock() - began));
       if (began < nextPruneMs) return;

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ClickHouse } from '../../clickhouse/client.ts';
 import { applyRetention, type Retention } from '../../clickhouse/retention.ts';
-import { createRollups } from '../../clickhouse/rollups.ts';
+import { createRollups, LOOK_BACK_S } from '../../clickhouse/rollups.ts';
 import { startClickHouse, type TestClickHouse } from '../support/start-clickhouse.ts';
 
 const RETENTION: Retention = { clicksDays: 40, invalidDays: 40, affiliatePostbacksDays: null };
@@ -103,7 +103,7 @@ it('counts every hour that was written to, however many and whatever breaks on t
   // At the edge of what a look goes back to: what the first round leaves is out of its sight soon after.
   await clickhouse.command(
     `INSERT INTO click_log (hit_id, click_id, hit_time, click_time, offer_id, verdict_code, block_time)
-     SELECT toString(1000 + number), toString(1000 + number), now() - INTERVAL number HOUR, now(), 77, 0, now() - INTERVAL 59 SECOND
+     SELECT toString(1000 + number), toString(1000 + number), now() - INTERVAL number HOUR, now(), 77, 0, now() - INTERVAL ${LOOK_BACK_S - 1} SECOND
      FROM numbers(${HOURS})`,
   );
   let commands = 0;
