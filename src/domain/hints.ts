@@ -15,6 +15,10 @@ const MACRO_SHAPES = [
 ];
 const NOTHING = new Set(['undefined', 'null', 'none', 'nan', 'false', '0', '-', 'n/a']);
 const HEX32 = /^[0-9a-f]{32}$/;
+/** Fields that cut a click id hold at least half of it; shorter ones are made for ids of another kind. */
+const CUT_LENGTH_MIN = 16;
+/** A MongoDB ObjectId, which many trackers have as their click id. */
+const OBJECT_ID_LENGTH = 24;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 function looksLikeMacro(value: string): boolean {
@@ -29,6 +33,16 @@ export function hintOfMissingClickId(parameters: Parameters): string {
       return `The call has ${name.slice(0, 60)}: the parameter is called click_id.`;
   }
   return 'click_id is empty or missing: put the macro that your system fills with the click id into the postback URL.';
+}
+
+/**
+ * Whether the text can be the beginning of a click id. Sixteen digits and no letter among them are so rare in one (1 in
+ * 1,800) that they are a number of another system; one in letters of both sizes was never ours.
+ */
+function looksCut(text: string): boolean {
+  const { length } = text;
+  if (length < CUT_LENGTH_MIN || length >= 32 || length === OBJECT_ID_LENGTH) return false;
+  return /^(?:[0-9a-f]+|[0-9A-F]+)$/.test(text) && !/^[0-9]+$/.test(text);
 }
 
 /** A hint for a click id that was not minted here; '' when nothing is recognised. */
@@ -56,8 +70,8 @@ export function hintOfClickId(value: string, isGenuine: (id: string) => boolean)
   if (lower.length > 32 && isGenuine(lower.slice(0, 32))) {
     return 'The click id has something appended or is sent twice: send it once, 32 characters.';
   }
-  if (/^[0-9a-f]+$/.test(lower) && lower.length < 32) {
-    return `The click id is cut: ${lower.length} of 32 characters arrived. Widen the field that stores it.`;
+  if (looksCut(trimmed)) {
+    return `The click id is cut: ${trimmed.length} of 32 characters arrived. Widen the field that stores it.`;
   }
   if (UUID.test(value))
     return 'This looks like a session or transaction id, not a click id: ours has 32 characters without dashes.';
