@@ -81,6 +81,14 @@ export function hintOfClickId(value: string, isGenuine: (id: string) => boolean)
   return '';
 }
 
+/** A hint for a click cookie that does not hold what was put in it: no sender filled a macro in there. */
+export function hintOfCookie(value: string): string {
+  const what = looksCut(value)
+    ? `The cookie is cut: ${value.length} of 32 characters arrived.`
+    : 'The cookie was overwritten, or another tracker on this host set it.';
+  return `${what} Only a tracking link may set slc_ cookies: look for the script or proxy that writes this one, then open the link again.`;
+}
+
 /** A hint for a value that may be any text; '' when nothing is recognised. */
 export function hintOfText(name: string, value: string): string {
   if (looksLikeMacro(value)) {

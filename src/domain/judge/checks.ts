@@ -2,7 +2,7 @@
  * The stateless checks of a conversion call, as data, in the contract's order. The first that fails decides.
  * What needs the state of earlier conversions (101, 122, 102, 103, 107) is the gate's; it comes after all of these.
  */
-import { hintOfClickId, hintOfId, hintOfMissingClickId, hintOfText } from '../hints.ts';
+import { hintOfClickId, hintOfCookie, hintOfId, hintOfMissingClickId, hintOfText } from '../hints.ts';
 import { matchingCidr } from '../ip-rules.ts';
 import {
   judgeAffiliate,
@@ -165,11 +165,12 @@ function judgeCookie(item: Case): Failure | undefined {
   const wanted = item.requestOffer?.id ?? item.requestGoal?.offer_id;
   if (id === '') return judgeMissingCookie([...cookiesOf(item.call).keys()], wanted);
   if (opened === undefined) {
-    return fail(
-      'invalid_cookie',
-      `the cookie holds ${short(id)}, which is no click id of ours`,
-      hintOfClickId(id, (text) => item.codec.open(text) !== undefined),
-    );
+    // No offer is named, and the cookie's own is not its click's.
+    const what =
+      item.codec.open(id) === undefined
+        ? 'which is no click id of ours'
+        : "the click id of another offer than the cookie's name says";
+    return fail('invalid_cookie', `the cookie holds ${short(id)}, ${what}`, hintOfCookie(id));
   }
   if (wanted !== undefined && opened.offerId !== wanted) {
     return fail(

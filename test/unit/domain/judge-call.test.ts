@@ -254,7 +254,8 @@ describe('/track/goal', () => {
       `slc_16=${newer}`,
       'belongs to another offer',
     ],
-    ['a name that does not fit its click', '', `slc_16=${newer}`, 'no click id of ours'],
+    ['a name that does not fit its click', '', `slc_16=${newer}`, 'the click id of another offer'],
+    ['a broken one and nothing named', '', 'slc_16=broken', 'no click id of ours'],
   ])('with %s is 104', (_, query, cookies, detail) => {
     expect(row('goal', query, { cookies, click: 'not-asked' })).toMatchObject({
       verdict: 'invalid_cookie',
@@ -263,8 +264,9 @@ describe('/track/goal', () => {
   });
 
   test.each([
-    ['slc_16=%7Bclick_id%7D', 'not replaced'],
-    [`slc_16=${older.slice(0, 20)}`, '20 of 32 characters'],
+    ['slc_16=%7Bclick_id%7D', 'overwritten'],
+    ['slc_16=778899', 'overwritten'],
+    [`slc_16=${older.slice(0, 20)}`, 'cookie is cut: 20 of 32 characters'],
     [`slc_17=${newer}`, 'clicked on another offer'],
     ['', 'sent no cookie'],
   ])('with the cookie %j has a hint', (cookies, hint) => {
