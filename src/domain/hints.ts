@@ -3,6 +3,7 @@
  * The shapes come from what integrations get wrong in practice (macros left in place, ids cut, doubled or swapped).
  */
 import type { Parameters } from './parameters.ts';
+import type { VerdictSlug } from './verdicts.ts';
 
 const MACRO_SHAPES = [
   /^\{+[^{}]*\}+$/,
@@ -25,11 +26,15 @@ function looksLikeMacro(value: string): boolean {
   return MACRO_SHAPES.some((shape) => shape.test(value.trim()));
 }
 
+/** A parameter's name without what is done to it on the way: capitals, `&amp;`, brackets, dashes. */
+function plainName(name: string): string {
+  return name.toLowerCase().replaceAll(/^amp;|\[.*\]$|[_-]/g, '');
+}
+
 /** A hint for a call without click_id: it may be there under another name. */
 export function hintOfMissingClickId(parameters: Parameters): string {
   for (const [name, value] of parameters) {
-    const plain = name.toLowerCase().replaceAll(/^amp;|\[.*\]$|[_-]/g, '');
-    if (plain === 'clickid' && name !== 'click_id' && value !== '')
+    if (plainName(name) === 'clickid' && name !== 'click_id' && value !== '')
       return `The call has ${name.slice(0, 60)}: the parameter is called click_id.`;
   }
   return 'click_id is empty or missing: put the macro that your system fills with the click id into the postback URL.';
@@ -124,4 +129,38 @@ export function hintOfAmount(name: string, value: string): string {
     return `${name}=${value.slice(0, 40)}: leave out the thousands separators, like 1234.56.`;
   }
   return '';
+}
+
+/** What other trackers call the parameters of a tracking link. */
+const LINK_NAMES = {
+  o: ['o', 'offer', 'offerid', 'oid'],
+  a: ['a', 'aff', 'affid', 'affiliate', 'affiliateid', 'aid'],
+} as const;
+
+/** The name under which a link has a parameter that it lacks under its own; undefined: it has it, or nowhere. */
+function misnamed(parameters: Parameters, own: keyof typeof LINK_NAMES): string | undefined {
+  if ((parameters.get(own) ?? '') !== '') return undefined;
+  const names: readonly string[] = LINK_NAMES[own];
+  for (const [name, value] of parameters)
+    if (name !== own && value !== '' && names.includes(plainName(name))) return name.slice(0, 60);
+  return undefined;
+}
+
+/** A hint for a click that its link made invalid; '' when nothing is recognised. */
+export function hintOfClick(verdict: VerdictSlug, parameters: Parameters): string {
+  if (verdict !== 'offer_not_found' && verdict !== 'affiliate_not_found') return '';
+  const own = verdict === 'offer_not_found' ? 'o' : 'a';
+  const value = parameters.get(own) ?? '';
+  if (value !== '') return hintOfId(own, value);
+  const wrong = (['o', 'a'] as const).flatMap((name) => {
+    const sent = misnamed(parameters, name);
+    return sent === undefined ? [] : [{ name, sent }];
+  });
+  if (wrong.length === 0)
+    return `${own} is empty or missing: a tracking link is /click?o=OFFER&a=AFFILIATE.`;
+  const sent = wrong.map((one) => one.sent).join(' and ');
+  const escaped = sent.includes('amp;') ? ' Outside of HTML write & in place of &amp;.' : '';
+  const names = wrong.map(({ name }) => name).join(' and ');
+  const called = wrong.length > 1 ? 'parameters are' : 'parameter is';
+  return `The link has ${sent}: the ${called} called ${names}.${escaped}`;
 }

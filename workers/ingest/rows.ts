@@ -5,6 +5,7 @@
 import type { Row } from '../../clickhouse/insert.ts';
 import { timeText } from '../../clickhouse/insert.ts';
 import type { Device } from '../../src/domain/device.ts';
+import { hintOfClick } from '../../src/domain/hints.ts';
 import type { Chunk, ChunkHeader, ClickHit } from '../../src/domain/hit.ts';
 import type { IpStorage } from '../../src/domain/ip-storage.ts';
 import type { PostbackFields } from '../../src/domain/judge/fields.ts';
@@ -31,6 +32,7 @@ export function clickRow(
   const parameters = hit.query === '' && body.readable ? body.parameters : parseQuery(hit.query);
   const sent = (name: string): string => parameters.get(name) ?? '';
   const verdict = verdictOfCode(hit.verdictCode);
+  const hint = verdict === undefined ? '' : hintOfClick(verdict.slug, parameters);
   const device = enrichment.device(hit.userAgent);
   return [
     hit.hitId,
@@ -44,7 +46,7 @@ export function clickRow(
     verdict?.slug ?? '',
     verdict?.title ?? '',
     hit.detail,
-    '',
+    hint,
     sent('aff_click_id'),
     sent('sub_id1'),
     sent('sub_id2'),

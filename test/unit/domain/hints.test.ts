@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { createClickIdCodec } from '../../../src/domain/click-id.ts';
 import {
   hintOfAmount,
+  hintOfClick,
   hintOfClickId,
   hintOfId,
   hintOfMissingClickId,
@@ -130,4 +131,39 @@ describe('an id', () => {
   });
 
   test('of nothing gets none', () => expect(hintOfId('offer_id', '999')).toBe(''));
+});
+
+describe('an invalid click', () => {
+  test.each([
+    ['offer_not_found', 'o=%7Boffer_id%7D&a=1', 'The macro {offer_id} in o was not replaced'],
+    ['offer_not_found', 'o={offer_id}&a={aff_id}', 'The macro {offer_id} in o'],
+    ['offer_not_found', 'o=16abc&a=1', 'o=16abc: send the number alone'],
+    ['offer_not_found', 'o=undefined&a=1', 'had no value'],
+    ['offer_not_found', 'offer_id=16&a=1', 'The link has offer_id: the parameter is called o.'],
+    [
+      'offer_not_found',
+      'offer_id=16&affiliate_id=1',
+      'The link has offer_id and affiliate_id: the parameters are called o and a.',
+    ],
+    ['offer_not_found', '', 'o is empty or missing'],
+    ['affiliate_not_found', 'o=16&a=%7Baff_id%7D', 'The macro {aff_id} in a was not replaced'],
+    [
+      'affiliate_not_found',
+      'o=16&amp;a=1',
+      'The link has amp;a: the parameter is called a. Outside of HTML write & in place of &amp;.',
+    ],
+    ['affiliate_not_found', 'o=16&A=1', 'The link has A: the parameter is called a.'],
+    ['affiliate_not_found', 'o=16', 'a is empty or missing'],
+  ] as const)('%s of %j is told: %s', (verdict, query, expected) => {
+    expect(hintOfClick(verdict, parseQuery(query))).toContain(expected);
+  });
+
+  test.each([
+    ['accepted', 'o=16&a=1'],
+    ['offer_not_found', 'o=99&a=1'],
+    ['affiliate_not_found', 'o=16&a=99'],
+    ['offer_not_active', 'o=16&a={aff_id}'],
+  ] as const)('%s of %j gets none', (verdict, query) => {
+    expect(hintOfClick(verdict, parseQuery(query))).toBe('');
+  });
 });
