@@ -1,5 +1,6 @@
 /** Writes the documents that follow from code: verdicts and SQL columns. A test fails when they are stale. `npm run docs`. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { ENDPOINTS } from '../src/domain/hit.ts';
 import { projectPath } from '../src/project-root.ts';
 import { VERDICTS } from '../src/domain/verdicts.ts';
 
@@ -63,8 +64,10 @@ const OWN: Readonly<Record<string, Column>> = {
   profit: { type: 'Decimal(38, 4)', comment: 'revenue - payout' },
 };
 
-/** Columns that mean another thing in one view. */
-const OF_VIEW: Readonly<Record<string, Column>> = {
+/** Columns that mean another thing in one view, or have another type: where it may be the change's value, it is a plain one. */
+const OF_VIEW: Readonly<Record<string, Partial<Column>>> = {
+  'transactions.conv_status': { type: 'String' },
+  'transactions.currency': { type: 'String' },
   'transactions.released': {
     type: 'UInt8',
     comment: '1: a change freed what it claimed: it counts in no cap and holds nothing',
@@ -92,6 +95,11 @@ export function sqlDocument(): string {
     ...columnsOf('0002_create_postback_log.sql'),
     ...columnsOf('0041_add_correction_columns.sql'),
   ]);
+  const endpoint = postbacks.get('endpoint');
+  if (endpoint === undefined) throw new Error('postback_log has no endpoint');
+  // A released migration keeps its comment, and endpoints were added since.
+  const endpoints = ENDPOINTS.filter((name) => name !== 'click').join(', ');
+  postbacks.set('endpoint', { ...endpoint, comment: `Endpoint: ${endpoints}` });
   const attempts = columnsOf('0050_create_affiliate_postback_log.sql');
   // A view that was replaced is what its newest migration says.
   const views = new Map(
@@ -108,9 +116,9 @@ export function sqlDocument(): string {
     const base =
       view === 'affiliate_postbacks' ? attempts : view.includes('clicks') ? clicks : postbacks;
     const rows = viewColumns(sql).map((name) => {
-      const column = (view === 'statistics_hourly' ? OWN[name] : OF_VIEW[`${view}.${name}`]) ??
-        base.get(name) ??
-        OWN[name] ?? { type: '', comment: '' };
+      const [first, second] = [base.get(name), OWN[name]];
+      const general = view === 'statistics_hourly' ? (second ?? first) : (first ?? second);
+      const column = { type: '', comment: '', ...general, ...OF_VIEW[`${view}.${name}`] };
       return `| \`${name}\` | ${column.type.replaceAll('|', '\\|')} | ${column.comment} |`;
     });
     return `## ${view}\n\n${purpose}\n\n| column | type | meaning |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
