@@ -67,15 +67,22 @@ function createGauges(registry: Registry) {
 }
 type Gauges = ReturnType<typeof createGauges>;
 
-function setQueue(gauges: Gauges, queue: string, { oldestMs, ...counts }: Backlog): void {
-  for (const [state, count] of Object.entries(counts))
+function setJobs(gauges: Gauges, queue: string, { waiting, active, delayed }: Backlog): void {
+  for (const [state, count] of Object.entries({ waiting, active, delayed }))
     gauges.queueJobs.set({ queue, state }, count);
+}
+
+function setQueue(gauges: Gauges, queue: string, backlog: Backlog): void {
+  setJobs(gauges, queue, backlog);
+  const { oldestMs } = backlog;
   gauges.queueAge.set({ queue }, (oldestMs ?? 0) / 1000);
 }
 
 async function readQueues({ redis, keys }: Sources, gauges: Gauges): Promise<void> {
   for (const kind of CHUNK_KINDS)
-    setQueue(gauges, queueNameOf(kind), await readBacklog(redis, keys, kind));
+    setQueue(gauges, queueNameOf(kind), await readBacklog(redis, keys, queueNameOf(kind)));
+  // They wait behind live calls: their age says nothing.
+  setJobs(gauges, 'batches', await readBacklog(redis, keys, 'batches'));
   setQueue(gauges, AFFILIATE_POSTBACK_QUEUE, await readPostbackBacklog(redis, keys));
 }
 

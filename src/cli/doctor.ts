@@ -5,6 +5,7 @@ import type { Config } from '../config.ts';
 import { isRetryable, messageOf } from '../domain/app-error.ts';
 import { CHUNK_KINDS, openedAtMsOf } from '../domain/hit.ts';
 import { readBacklog } from '../queue/backlog.ts';
+import { queueNameOf } from '../queue/chunk-job.ts';
 import { readHeartbeats } from '../redis/heartbeats.ts';
 import { checkAffiliatePostbacks } from './doctor-affiliate-postbacks.ts';
 import { checkLanes } from './doctor-lanes.ts';
@@ -61,7 +62,7 @@ async function checkRoles({ redis, keys }: Instance): Promise<Finding[]> {
 async function checkQueues({ redis, keys }: Instance): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const kind of CHUNK_KINDS) {
-    const { oldestMs } = await readBacklog(redis, keys, kind);
+    const { oldestMs } = await readBacklog(redis, keys, queueNameOf(kind));
     const what = `queue of ${kind}`;
     const waits = `the oldest waits ${Math.round((oldestMs ?? 0) / 1000)} s`;
     findings.push(

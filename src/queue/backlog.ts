@@ -1,15 +1,15 @@
-/** What waits in a queue of live chunks, or of affiliate postbacks: for the doctor, the metrics and the dashboard. */
+/** What waits in a queue of chunks, or of affiliate postbacks: for the doctor, the metrics and the dashboard. */
 import type { Redis } from 'ioredis';
-import { openedAtMsOf, type ChunkKind } from '../domain/hit.ts';
+import { openedAtMsOf } from '../domain/hit.ts';
 import type { RedisKeys } from '../redis/keys.ts';
 import { AFFILIATE_POSTBACK_QUEUE } from './affiliate-postback-queue.ts';
-import { queueNameOf } from './chunk-job.ts';
+import type { QueueName } from './chunk-job.ts';
 
 export interface Backlog {
   readonly waiting: number;
   readonly active: number;
   readonly delayed: number;
-  /** Of a chunk that nobody has begun: how long ago its edge opened it; of a postback: since when it is due; ms. Null: none waits. */
+  /** Of a chunk that nobody has begun: how long ago its edge opened it; of a chunk of a batch: not known; of a postback: since when it is due; ms. Null: none waits. */
   readonly oldestMs: number | null;
 }
 
@@ -27,9 +27,9 @@ async function readQueue(redis: Redis, keys: RedisKeys, queue: string) {
 export async function readBacklog(
   redis: Redis,
   keys: RedisKeys,
-  kind: ChunkKind,
+  queue: QueueName,
 ): Promise<Backlog> {
-  const { counts, oldest } = await readQueue(redis, keys, queueNameOf(kind));
+  const { counts, oldest } = await readQueue(redis, keys, queue);
   const openedAtMs = oldest === null ? undefined : openedAtMsOf(oldest);
   const oldestMs = openedAtMs === undefined ? null : Math.max(0, Date.now() - openedAtMs);
   return { ...counts, oldestMs };

@@ -1,8 +1,10 @@
 /** What the edge tells Prometheus: a name says of which type it is. */
+import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { createEdgeCounters, createEdgeRegistry } from '../../src/edge/counters.ts';
+import { projectPath } from '../../src/project-root.ts';
 
-it('names in _total are counters, and no others of ours', async () => {
+it('names in _total are counters and no others of ours; docs/operations.md has all of them', async () => {
   const one = (): number => 1;
   const registry = createEdgeRegistry(createEdgeCounters(), {
     unconfirmedChunks: one,
@@ -24,4 +26,6 @@ it('names in _total are counters, and no others of ours', async () => {
   for (const [, name = '', type] of types)
     expect(type, name).toBe(name.endsWith('_total') ? 'counter' : 'gauge');
   expect(text).toMatch(/^sluice_edge_quarantined_total 3$/m);
+  const document = readFileSync(projectPath('docs', 'operations.md'), 'utf8');
+  for (const [, name = ''] of types) expect(document).toContain(`\`${name}\``);
 });

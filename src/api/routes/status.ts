@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { messageOf } from '../../domain/app-error.ts';
 import { CHUNK_KINDS, type ChunkKind } from '../../domain/hit.ts';
 import { readBacklog } from '../../queue/backlog.ts';
+import { queueNameOf } from '../../queue/chunk-job.ts';
 import { readHeartbeats } from '../../redis/heartbeats.ts';
 import { requireManager, type ApiContext } from '../context.ts';
 import { jsonResponse, listOf, nullable, object, responses } from '../documents/document.ts';
@@ -11,7 +12,7 @@ import { jsonResponse, listOf, nullable, object, responses } from '../documents/
 const FORGOTTEN_MS = 3_600_000;
 
 async function readQueue({ redis, keys }: ApiContext, kind: ChunkKind): Promise<object> {
-  const { oldestMs, ...counts } = await readBacklog(redis, keys, kind);
+  const { oldestMs, ...counts } = await readBacklog(redis, keys, queueNameOf(kind));
   return { kind, ...counts, oldest_ms: oldestMs };
 }
 
