@@ -168,6 +168,32 @@ test('a change of a transaction that was acknowledged a moment ago waits for it'
   expect((await rowsOf([made, ...(later.hits as ConversionHit[])]))[1]?.verdict_code).toBe(0);
 });
 
+test.each([
+  ['is 200 ms behind the edge', 0, -200, 'wait'],
+  ['was set back by 90 s together with the edge', 90_000, -90_000, 'wait'],
+  ['is a minute behind the edge, which no host in time is', 0, -60_000, 'stored'],
+  ['is 6 s ahead, or later', 0, 6_000, 'stored'],
+])(
+  'a change right behind its transaction, at a worker whose clock %s',
+  async (_, backMs, aheadMs, kind) => {
+    let edgeMs = Date.now();
+    const ids = createHitIds(() => edgeMs);
+    const transactionId = ids();
+    edgeMs -= backMs;
+    const late = createTestWorker({
+      clickhouse,
+      redis: server.redis,
+      keys,
+      catalogue: CATALOGUE,
+      clock: () => edgeMs + backMs + aheadMs,
+    });
+    const query = `token=${TOKEN}&transaction_id=${transactionId}&conv_status=hold`;
+    const path = '/track/conv-change';
+    const called = conversionHit(ids(), edgeMs, { endpoint: 'conv-change', path, query });
+    expect((await late.ingest(conversionChunk('right-behind', [called]))).kind).toBe(kind);
+  },
+);
+
 const JSON_TYPE = { contentType: 'application/json' } as const;
 const body = (fields: object): Fields => ({
   endpoint: 'conv',

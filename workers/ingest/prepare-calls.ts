@@ -34,6 +34,11 @@ import { findTransactions } from './transactions.ts';
 
 /** A transaction that was acknowledged this recently may still be on its way to its verdict. */
 const TRANSACTION_YOUNG_MS = 5_000;
+/**
+ * Its id is of the edge's clock, its age of ours: hosts that are kept in time differ by less than this. Not more, or an id
+ * that someone made up would hold up its chunk for as long as it is in the future.
+ */
+const CLOCKS_APART_MS = 5_000;
 
 /** Batches in work at once come from a few advertisers. */
 const VIEWS_MAX = 16;
@@ -137,10 +142,14 @@ export function createCallPreparation(deps: PreparationDeps) {
     if (ids.size === 0) return { kind: 'known', found: new Map() };
     const found = await findTransactions(deps.clickhouse, ids, ips);
     const inChunk = new Set(prepared.map(({ decoded }) => decoded.call.hit.hitId));
-    for (const id of ids) {
-      const age = deps.clock() - (msOfUuidV7(id) ?? 0);
-      if (!found.has(id) && !inChunk.has(id) && age >= 0 && age < TRANSACTION_YOUNG_MS)
-        return { kind: 'wait' };
+    for (const { decoded, lookups } of prepared) {
+      const { transactionId: id } = lookups;
+      if (id === '' || found.has(id) || inChunk.has(id)) continue;
+      const { hitId, receivedAtMs } = decoded.call.hit;
+      // An edge whose clock was set back goes on with ids of the time before: by how much tells that of the change.
+      const aheadMs = (msOfUuidV7(hitId) ?? receivedAtMs) - receivedAtMs;
+      const age = deps.clock() + aheadMs - (msOfUuidV7(id) ?? 0);
+      if (age > -CLOCKS_APART_MS && age < TRANSACTION_YOUNG_MS) return { kind: 'wait' };
     }
     return { kind: 'known', found };
   }
