@@ -3,9 +3,9 @@
  * socket named after it: the kernel frees the name only when that process is dead, so a stopped edge keeps its folder.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, realpathSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { EDGE_NUMBER_MAX } from '../domain/click-id.ts';
 
 export interface SpoolFolder {
@@ -14,8 +14,9 @@ export interface SpoolFolder {
   release(): Promise<void>;
 }
 
+/** One name for a folder, whatever links it is reached by. */
 function socketName(spoolDir: string, edgeNumber: number): string {
-  const hash = createHash('sha256').update(resolve(spoolDir)).digest('hex').slice(0, 32);
+  const hash = createHash('sha256').update(realpathSync(spoolDir)).digest('hex').slice(0, 32);
   return `\0sluice-spool-${hash}-${edgeNumber}`;
 }
 
@@ -24,6 +25,8 @@ export async function claimFolder(
   spoolDir: string,
   edgeNumber: number,
 ): Promise<SpoolFolder | undefined> {
+  // What is not there has no real path.
+  mkdirSync(spoolDir, { recursive: true });
   const server = createServer((socket) => socket.destroy());
   server.unref();
   const taken = await new Promise<boolean>((done, reject) => {

@@ -1,5 +1,12 @@
 /** Invariants 1, 2 and 9 at the level of chunk files: cut everywhere, flipped everywhere, a disk that is full. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -204,6 +211,18 @@ test('no chunk holds hits that came before it was opened: after a step back come
     [5_000, 3],
     [4_999, 2],
   ]);
+});
+
+test('a folder that is reached by two paths has one owner, also when the spool is not there yet', async () => {
+  symlinkSync(dir, join(dir, 'link'));
+  const spools = [join(dir, 'data', 'spool'), join(dir, 'link', 'data', 'spool')];
+  for (const [path, other] of [spools, spools.toReversed()]) {
+    const first = await claimFolder(path ?? '', 3);
+    const second = await claimFolder(other ?? '', 3);
+    await first?.release();
+    await second?.release();
+    expect([first?.edgeNumber, second]).toEqual([3, undefined]);
+  }
 });
 
 test('a chunk closes early at ordinary load, and grows while much is on its way', () => {
