@@ -175,6 +175,27 @@ test('a replayed call keeps its receipt time, gets a new id, names its original 
   expect(await rows(`hit_id = '${call.hitId}'`)).toMatchObject([{ verdict: 'goal_not_found' }]);
 });
 
+test('a call that came after its edge was set back by more than a minute can be replayed, also by its replay', async () => {
+  let clock = CALLED_AT;
+  const ids = createHitIds(() => clock);
+  ids();
+  clock -= 2 * 3_600_000;
+  // The second is where its id says.
+  const calls = [clock, CALLED_AT].map((receivedAtMs, n) =>
+    conversionHit(ids(), receivedAtMs, { query: `code=CODE4&goal_id=40&adv_order_id=back${n}` }),
+  );
+  await worker(BROKEN).ingest(conversionChunk('set-back', calls));
+  const names = calls.map(({ hitId }) => hitId);
+  await worker(BROKEN).ingest(replayChunk(names));
+  const failed = (await rows("replayed_from != ''")).map(({ hit_id }) => hit_id);
+  expect(failed).toHaveLength(2);
+  await worker(FIXED).ingest(replayChunk(failed));
+  const counted = await rows("row_kind = 'conversion'");
+  expect(counted.map((row) => [row.replayed_from, row.hit_ms]).toSorted()).toEqual(
+    calls.map(({ hitId, receivedAtMs }) => [hitId, receivedAtMs]).toSorted(),
+  );
+});
+
 test('what stays invalid says so and may be replayed again after the next fix', async () => {
   const [call] = await storeBroken(1);
   const id = call?.hitId ?? '';
