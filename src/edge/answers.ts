@@ -77,12 +77,18 @@ export function jsonAnswer(
 }
 
 /** What a request over the contract's limits is told. */
-export function refusalAnswer(reason: 'headers_too_large' | 'body_too_large'): Answer {
-  return reason === 'body_too_large'
-    ? jsonAnswer('413 Content Too Large', { error: 'a body may have at most 64 KiB' })
-    : jsonAnswer('431 Request Header Fields Too Large', {
-        error: 'request line and headers may have at most 16 KiB',
-      });
+const REFUSALS = {
+  body_too_large: ['413 Content Too Large', 'a body may have at most 64 KiB'],
+  headers_too_large: [
+    '431 Request Header Fields Too Large',
+    'request line and headers may have at most 16 KiB',
+  ],
+  length_unclear: ['400 Bad Request', 'Content-Length is empty or says two things'],
+} as const;
+
+export function refusalAnswer(reason: keyof typeof REFUSALS): Answer {
+  const [status, error] = REFUSALS[reason];
+  return jsonAnswer(status, { error });
 }
 
 export function notStoredAnswer(reason: string): Answer {

@@ -63,7 +63,7 @@ function checkHead(request: UploadRequest): void {
       '415 Unsupported Media Type',
       'send the file plain or gzip',
     );
-  if (idempotencyKey !== '' && !KEY_SHAPE.test(idempotencyKey))
+  if (idempotencyKey !== undefined && !KEY_SHAPE.test(idempotencyKey))
     throw new Refusal(
       'batch_key',
       '400 Bad Request',
@@ -154,7 +154,7 @@ export function createBatchUploads(deps: BatchUploadDeps): BatchUploads {
   ): Promise<StoreOutcome> {
     const batchId = deps.hitIds();
     const file = partFile(edgeDir, batchId);
-    const key = request.idempotencyKey;
+    const key = request.idempotencyKey ?? '';
     makeBatchesDir(edgeDir);
     const handle = await open(file, 'wx');
     try {

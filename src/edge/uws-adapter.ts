@@ -7,8 +7,10 @@ import type { HttpRequest, HttpResponse, us_listen_socket } from 'uWebSockets.js
 import { remembering } from '../domain/remembering.ts';
 import type { Answer } from './answers.ts';
 
-/** Request line and headers; CONTRACT.md. */
+/** Request line and headers, with what stands between and after them; CONTRACT.md. */
 const HEAD_BYTES_MAX = 16 * 1024;
+/** Of a request line and of the empty line at the end. */
+const LINE_BYTES = ' '.length + ' HTTP/1.1\r\n'.length + '\r\n'.length;
 const BODY_BYTES_MAX = 64 * 1024;
 /** Read before the module loads; above our limit, so that ours gives the answer, whatever the environment says. */
 process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(4 * HEAD_BYTES_MAX);
@@ -40,7 +42,8 @@ export type Respond = (answer: Answer) => void;
 /** A request whose body is taken piece by piece. */
 export interface UploadRequest extends Omit<EdgeRequest, 'body'> {
   readonly authorization: string;
-  readonly idempotencyKey: string;
+  /** '' when it came empty, which it also does when nothing in it is ASCII: the library trims such bytes from both ends. */
+  readonly idempotencyKey: string | undefined;
   /** As announced, or undefined. */
   readonly contentLength: number | undefined;
 }
@@ -54,13 +57,16 @@ export interface UploadBody {
   resume(): void;
 }
 
+/** Why a request is refused here; metric labels. */
+type RefusedHere = 'headers_too_large' | 'body_too_large' | 'length_unclear';
+
 export interface EdgeHandlers {
   /** A whole request. */
   handle(request: EdgeRequest, respond: Respond): void;
   /** A request to the path of uploads, whose body is still to come. */
   upload(request: UploadRequest, body: UploadBody, respond: Respond): void;
-  /** A request refused here; `reason` is a metric label. */
-  refused(reason: 'headers_too_large' | 'body_too_large' | 'aborted'): Answer | undefined;
+  /** A request refused here. */
+  refused(reason: RefusedHere | 'aborted'): Answer | undefined;
 }
 
 export interface UwsFront {
@@ -93,10 +99,12 @@ function copyHeaders(request: HttpRequest) {
     contentType: '',
     contentEncoding: '',
     contentLength: '',
+    lengthUnclear: false,
     forwardedFor: '',
     forwardedProto: '',
     authorization: '',
-    idempotencyKey: '',
+    // The type of what comes: an empty one is refused, none is not.
+    idempotencyKey: undefined as string | undefined,
   };
   request.forEach((name, value) => {
     kept.bytes += name.length + value.length + 4;
@@ -126,7 +134,9 @@ function copyHeaders(request: HttpRequest) {
         kept.contentEncoding ||= value;
         break;
       case 'content-length':
-        kept.contentLength ||= value;
+        kept.lengthUnclear ||=
+          value === '' || (kept.contentLength !== '' && kept.contentLength !== value);
+        kept.contentLength = value;
         break;
       case 'x-forwarded-for':
         kept.forwardedFor = listed(kept.forwardedFor, ', ', value);
@@ -226,6 +236,12 @@ function copyRequest(
   };
 }
 
+/** Bytes of the head as most clients write it: a space after each colon, a `?` only before a query. */
+function headBytes({ method, path, query }: EdgeRequest, ofHeaders: number): number {
+  const ofQuery = query === '' ? 0 : 1 + query.length;
+  return LINE_BYTES + method.length + path.length + ofQuery + ofHeaders;
+}
+
 function numberOf(text: string): number | undefined {
   return /^[0-9]{1,15}$/.test(text) ? Number(text) : undefined;
 }
@@ -279,10 +295,20 @@ export function listen(host: string, port: number, handlers: EdgeHandlers): Prom
       if (!aborted) send(response, answer, copied.method === 'HEAD', closing);
       answered = true;
     };
-    if (headers.bytes + copied.path.length + copied.query.length > HEAD_BYTES_MAX) {
+    if (headBytes(copied, headers.bytes) > HEAD_BYTES_MAX) {
       const answer = handlers.refused('headers_too_large');
       handled = true;
       if (answer !== undefined) respond(answer);
+      return;
+    }
+    if (headers.lengthUnclear) {
+      const answer = handlers.refused('length_unclear');
+      handled = true;
+      // Where the next request begins nobody can say. While an answer is pending, the library closes a connection that
+      // brings one; answered at once, it would first serve what it has read.
+      setImmediate(() => {
+        if (answer !== undefined && !aborted) send(response, answer, false, true);
+      });
       return;
     }
     if (copied.method === 'GET' || copied.method === 'HEAD') {

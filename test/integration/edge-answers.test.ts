@@ -361,6 +361,58 @@ describe('limits', () => {
     expect(edge.stored()).toHaveLength(stored);
   });
 
+  test('a head of 16,384 bytes is taken, one more is 431', async () => {
+    const headOf = (target: string, bytes: number): string => {
+      const lines = `GET ${target} HTTP/1.1\r\nHost: x\r\nCookie: `;
+      return `${lines}${'x'.repeat(bytes - lines.length - 4)}\r\n\r\n`;
+    };
+    for (const target of [`${TRACK}?adv_param1=1`, TRACK]) {
+      const [taken] = await sendRaw(edge.port, headOf(target, 16_384));
+      const [over] = await sendRaw(edge.port, headOf(target, 16_385));
+      expect([taken?.status, over?.status]).toEqual([200, 431]);
+    }
+  });
+
+  test.each([
+    ['two lengths', 'Content-Length: 5\r\nContent-Length: 3\r\n'],
+    ['two lengths, the longer one last', 'Content-Length: 3\r\nContent-Length: 5\r\n'],
+    ['an empty length before another', 'Content-Length:\r\nContent-Length: 5\r\n'],
+    ['an empty length after another', 'Content-Length: 5\r\nContent-Length:\r\n'],
+  ])('a request with %s is 400, counted, and none after it on its connection is served', async (_, lines) => {
+    const [stored, counted] = [edge.stored().length, await refused('length_unclear')];
+    for (const method of ['POST', 'GET', 'HEAD']) {
+      const request = `${method} ${TRACK} HTTP/1.1\r\nHost: x\r\n${lines}\r\n`;
+      const answers = await sendRaw(edge.port, request, { expected: 2 });
+      expect(answers.map(({ status }) => status)).toEqual([400]);
+      const smuggled = `a=bcdGET ${TRACK} HTTP/1.1\r\nHost: x\r\n\r\n`;
+      expect(await sendRaw(edge.port, request + smuggled)).toEqual([]);
+    }
+    expect(await refused('length_unclear')).toBe(counted + 6);
+    expect(edge.stored()).toHaveLength(stored);
+  });
+
+  test('the same length said twice is one', async () => {
+    const length = 'Content-Length: 5\r\n';
+    const request = `POST ${TRACK} HTTP/1.1\r\nHost: x\r\n${length}${length}\r\na=bcd`;
+    expect((await sendRaw(edge.port, request))[0]?.status).toBe(200);
+  });
+
+  test('98 headers are taken', async () => {
+    const lines = Array.from({ length: 97 }, (_, n) => `X-${n}: 1\r\n`).join('');
+    const request = `GET ${TRACK} HTTP/1.1\r\nHost: x\r\n${lines}\r\n`;
+    expect((await sendRaw(edge.port, request))[0]?.status).toBe(200);
+  });
+
+  test.each(['\u{fc}', '', '\u{fc}\u{f6}'])(
+    'an Idempotency-Key of which nothing is printable ASCII, %j, is 400',
+    async (key) => {
+      const request = `POST /track/batch HTTP/1.1\r\nHost: x\r\nIdempotency-Key: ${key}\r\nContent-Length: 0\r\n\r\n`;
+      const [answer] = await sendRaw(edge.port, Buffer.from(request));
+      expect(answer?.status).toBe(400);
+      expect(answer?.body.toString()).toContain('1 to 200 printable ASCII characters');
+    },
+  );
+
   test('far more than 16 KiB of headers is refused too, and the edge lives', async () => {
     const [answer] = await sendRaw(
       edge.port,

@@ -76,14 +76,14 @@ const REQUEST: UploadRequest = {
   forwardedFor: '',
   forwardedProto: '',
   authorization: `Bearer ${ADMIN_KEY}`,
-  idempotencyKey: '',
+  idempotencyKey: undefined,
   contentLength: undefined,
 };
 
-function send(bytes: number): Promise<Answer> {
+function send(bytes: number, fields: Partial<UploadRequest> = {}): Promise<Answer> {
   return new Promise((resolve) => {
     uploads.upload(
-      REQUEST,
+      { ...REQUEST, ...fields },
       {
         // Not filled, so that the largest takes no memory.
         take: (onBytes) => setImmediate(onBytes, Buffer.allocUnsafeSlow(bytes), true),
@@ -106,4 +106,10 @@ it('a file over the largest size takes nothing of the room, and gives none', asy
 it('uploads at the same time share the room', async () => {
   const statuses = (await Promise.all([send(500), send(500)])).map(({ status }) => status);
   expect(statuses.toSorted()).toEqual(['400 Bad Request', '503 Service Unavailable']);
+});
+
+it.each(['', 'a\u{fc}b', 'x'.repeat(201)])('the Idempotency-Key %j is refused', async (key) => {
+  const { status, body } = await send(1, { idempotencyKey: key });
+  expect(status).toBe('400 Bad Request');
+  expect(String(body)).toContain('Idempotency-Key must be');
 });
