@@ -24,6 +24,18 @@ function withoutPort(hop: string): string {
   return v6 ?? v4 ?? hop;
 }
 
+/**
+ * What the client spoke, by X-Forwarded-Proto. `hop`: entries of X-Forwarded-For to the right of the client's, -1 when it
+ * is in none. Where each proxy added to both lists, the same place counts; otherwise the nearest proxy's word, which may
+ * be the only one.
+ */
+function protoOf(protos: string, hops: string, hop: number): string {
+  if (!protos.includes(',')) return protos.trim();
+  const list = protos.split(',');
+  const isOfHops = list.length === hops.split(',').length;
+  return (list.at(isOfHops && hop > 0 ? -1 - hop : -1) ?? '').trim();
+}
+
 /** X-Forwarded-For is read from the right: the first address that is no trusted proxy is the client. */
 export function createClientReader(trustedProxies: readonly string[]): ClientReader {
   const peerIp = (peer: string): string => (IPV4.test(peer) ? peer : (canonicalIp(peer) ?? peer));
@@ -37,16 +49,17 @@ export function createClientReader(trustedProxies: readonly string[]): ClientRea
     let ip = peerIp(request.peer);
     if (!isTrusted(ip)) return { ip, https: false };
     const hops = request.forwardedFor;
+    let hop = -1;
     for (let end = hops.length; end >= 0;) {
       const comma = hops.lastIndexOf(',', end - 1);
       const address = canonicalIp(withoutPort(hops.slice(comma + 1, end).trim()));
       if (address === undefined) break;
       ip = address;
+      hop++;
       if (comma < 0 || !isTrusted(ip)) break;
       end = comma;
     }
-    const protos = request.forwardedProto;
-    const proto = protos.slice(protos.lastIndexOf(',') + 1).trim();
+    const proto = protoOf(request.forwardedProto, hops, hop);
     return { ip, https: proto.toLowerCase() === 'https' };
   };
 }

@@ -378,18 +378,21 @@ describe('limits', () => {
     ['two lengths, the longer one last', 'Content-Length: 3\r\nContent-Length: 5\r\n'],
     ['an empty length before another', 'Content-Length:\r\nContent-Length: 5\r\n'],
     ['an empty length after another', 'Content-Length: 5\r\nContent-Length:\r\n'],
-  ])('a request with %s is 400, counted, and none after it on its connection is served', async (_, lines) => {
-    const [stored, counted] = [edge.stored().length, await refused('length_unclear')];
-    for (const method of ['POST', 'GET', 'HEAD']) {
-      const request = `${method} ${TRACK} HTTP/1.1\r\nHost: x\r\n${lines}\r\n`;
-      const answers = await sendRaw(edge.port, request, { expected: 2 });
-      expect(answers.map(({ status }) => status)).toEqual([400]);
-      const smuggled = `a=bcdGET ${TRACK} HTTP/1.1\r\nHost: x\r\n\r\n`;
-      expect(await sendRaw(edge.port, request + smuggled)).toEqual([]);
-    }
-    expect(await refused('length_unclear')).toBe(counted + 6);
-    expect(edge.stored()).toHaveLength(stored);
-  });
+  ])(
+    'a request with %s is 400, counted, and none after it on its connection is served',
+    async (_, lines) => {
+      const [stored, counted] = [edge.stored().length, await refused('length_unclear')];
+      for (const method of ['POST', 'GET', 'HEAD']) {
+        const request = `${method} ${TRACK} HTTP/1.1\r\nHost: x\r\n${lines}\r\n`;
+        const answers = await sendRaw(edge.port, request, { expected: 2 });
+        expect(answers.map(({ status }) => status)).toEqual([400]);
+        const smuggled = `a=bcdGET ${TRACK} HTTP/1.1\r\nHost: x\r\n\r\n`;
+        expect(await sendRaw(edge.port, request + smuggled)).toEqual([]);
+      }
+      expect(await refused('length_unclear')).toBe(counted + 6);
+      expect(edge.stored()).toHaveLength(stored);
+    },
+  );
 
   test('the same length said twice is one', async () => {
     const length = 'Content-Length: 5\r\n';

@@ -86,6 +86,27 @@ describe('the cookie', () => {
   });
 
   test.each([
+    ['which spoke http to the next', '203.0.113.9, 10.1.2.3', 'https, http'],
+    ['two of them, in http', '203.0.113.9, 10.1.2.3, 10.1.2.4', 'https, http, http'],
+    ['after a forged entry in both lists', '1.1.1.1, 203.0.113.9, 10.1.2.3', 'http, https, http'],
+    ['which alone tells', '203.0.113.9, 10.1.2.3', 'https'],
+    ['and only the nearest has added', '203.0.113.9', 'http, https'],
+  ])('over https to the first proxy, %s, is secure', async (_, hops, protos) => {
+    const lines = `X-Forwarded-For: ${hops}\r\nX-Forwarded-Proto: ${protos}\r\n`;
+    expect(await cookieOf(trusting, lines)).toMatch(/; SameSite=None; Secure$/);
+  });
+
+  test.each([
+    ['203.0.113.9, 10.1.2.3', 'http, https'],
+    ['1.1.1.1, 203.0.113.9', 'https, http'],
+    ['nonsense, 10.1.2.3', 'https, http'],
+    ['203.0.113.9', 'https, http'],
+  ])('over http to the first proxy is lax: %s with %s', async (hops, protos) => {
+    const lines = `X-Forwarded-For: ${hops}\r\nX-Forwarded-Proto: ${protos}\r\n`;
+    expect(await cookieOf(trusting, lines)).toMatch(/; SameSite=Lax$/);
+  });
+
+  test.each([
     ['over http', 'X-Forwarded-Proto: http\r\n'],
     ['without a word of the proxy', ''],
     ['when the nearest proxy says http', 'X-Forwarded-Proto: https, http\r\n'],

@@ -2,7 +2,13 @@
  * The stateless checks of a conversion call, as data, in the contract's order. The first that fails decides.
  * What needs the state of earlier conversions (101, 122, 102, 103, 107) is the gate's; it comes after all of these.
  */
-import { hintOfClickId, hintOfCookie, hintOfId, hintOfMissingClickId, hintOfText } from '../hints.ts';
+import {
+  hintOfClickId,
+  hintOfCookie,
+  hintOfId,
+  hintOfMissingClickId,
+  hintOfText,
+} from '../hints.ts';
 import { matchingCidr } from '../ip-rules.ts';
 import {
   judgeAffiliate,
