@@ -228,10 +228,11 @@ function judgeClickId(item: Case): Failure | undefined {
 function judgeClickAge(item: Case): Failure | undefined {
   const { storedClick, offer } = item;
   if (storedClick === undefined || offer === undefined) return undefined;
-  const expiresAtMs = storedClick.click_time_ms + offer.click_lifetime_days * DAY_MS;
-  const { receivedAtMs } = item.call.hit;
-  if (receivedAtMs <= expiresAtMs) return undefined;
-  const detail = `the click of ${formatInZone(offer.timezone, storedClick.click_time_ms)} could convert until ${formatInZone(offer.timezone, expiresAtMs)} (${offer.click_lifetime_days} days)`;
+  const lifetimeDays = offer.click_lifetime_days;
+  const expiresAtMs = storedClick.click_time_ms + lifetimeDays * DAY_MS;
+  // 0 days: not even in the click's own ms (docs/adr/0005).
+  if (lifetimeDays > 0 && item.call.hit.receivedAtMs <= expiresAtMs) return undefined;
+  const detail = `the click of ${formatInZone(offer.timezone, storedClick.click_time_ms)} could convert until ${formatInZone(offer.timezone, expiresAtMs)} (${lifetimeDays} days)`;
   return fail('click_expired', detail);
 }
 

@@ -314,6 +314,13 @@ describe('clicks', () => {
     );
   });
 
+  test('of an offer whose clicks live 0 days none counts, not even in its own ms', () => {
+    const id = clickId(16, 0);
+    const state = { ...STATE, offers: [offer({ click_lifetime_days: 0 })] };
+    const made = row('conv', `click_id=${id}`, { state, click: stored(id) });
+    expect(made.verdict).toBe('click_expired');
+  });
+
   test('one that has not arrived is 108 as pending', () => {
     expect(row('conv', `click_id=${CLICK_ID}`, { click: 'pending' })).toMatchObject({
       verdict: 'invalid_click_id',
