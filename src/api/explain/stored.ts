@@ -27,6 +27,12 @@ import { findClick, textOf, whereClick, type Row } from './click.ts';
 
 type ExplainContext = Pick<ApiContext, 'clickhouse' | 'store' | 'ips'>;
 
+/**
+ * An edge whose clock was set back goes on with ids of the time before. Clicks have no index on the ids of hits: of one that
+ * is nowhere near its id's time so much is read, and not all that there ever was.
+ */
+const STEP_MS_MAX = 86_400_000;
+
 /** What a call can be asked for by, and the column that holds it. */
 export const EXPLAIN_KEYS: ReadonlyMap<string, string> = new Map([
   ['hit_id', 'hit_id'],
@@ -231,18 +237,19 @@ async function explainCall(
   };
 }
 
-/** Rows of clicks under a key, each bounded by the time that its id tells; other keys name no click. */
+/** Rows of clicks under a key, each bounded by the time that its id tells, give or take `slackMs`; other keys name no click. */
 async function clicksNamed(
   clickhouse: ClickHouse,
   codec: ClickIdCodec,
   key: string,
   id: string,
   tenant: { readonly sql: string; readonly parameters: QueryParameters },
+  slackMs = TIME_SLACK_MS,
 ): Promise<Row[]> {
   const ms = key === 'hit_id' ? msOfUuidV7(id) : undefined;
   const byHit = ms !== undefined && {
     sql: 'hit_id = {id:String} AND hit_time BETWEEN fromUnixTimestamp64Milli({from:Int64}) AND fromUnixTimestamp64Milli({to:Int64})',
-    parameters: { id, from: ms - TIME_SLACK_MS, to: ms + TIME_SLACK_MS },
+    parameters: { id, from: ms - slackMs, to: ms + slackMs },
   };
   const where = key === 'click_id' ? whereClick(codec, id) : byHit || undefined;
   if (where === undefined) return [];
@@ -301,8 +308,12 @@ export async function explain(
   const calls: Row[] = [];
   for (const row of rows) calls.push(await explainCall(context, codec, principal, row));
   const [call] = calls;
-  const [click] = clicks;
   if (call !== undefined) return { ...call, calls, clicks };
+  const named =
+    clicks.length > 0 || key !== 'hit_id'
+      ? clicks
+      : await clicksNamed(clickhouse, codec, key, id, tenant, STEP_MS_MAX);
+  const [click] = named;
   if (click === undefined) throw notFound(`nothing is stored under ${key} ${id.slice(0, 100)}`);
-  return { ...verdictOf(click), checks: [], click, calls, clicks };
+  return { ...verdictOf(click), checks: [], click, calls, clicks: named };
 }
