@@ -21,7 +21,7 @@ import { OFFER_ID_MAX } from '../domain/click-id.ts';
 import { parseCidr } from '../domain/ip-rules.ts';
 import { hashToken } from '../domain/judge/call.ts';
 import { isTimeZone } from '../domain/time-buckets.ts';
-import { isCurrency, isMoney } from '../domain/values.ts';
+import { isCurrency, isMoney, MONEY_RULE } from '../domain/values.ts';
 
 const ID_MAX = 2 ** 32 - 1;
 const NAME_MAX = 200;
@@ -40,7 +40,7 @@ const NO_CAPS = { daily: null, monthly: null, total: null };
 const money = z
   .union([z.string(), z.number()])
   .transform(String)
-  .pipe(z.string().refine(isMoney, 'must be a plain decimal of 0 or more with up to 4 places'))
+  .pipe(z.string().refine(isMoney, `must be ${MONEY_RULE}`))
   .default('0');
 
 function isHttpUrl(text: string): boolean {

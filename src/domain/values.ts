@@ -1,4 +1,5 @@
 /** Plain values of requests: ids, money, currencies. Undefined or 0 means: not such a value. */
+import { CURRENCIES } from './currencies.ts';
 
 /** Largest id the store's UInt32 holds. */
 const ID_MAX = 2 ** 32 - 1;
@@ -10,14 +11,15 @@ export function parseId(text: string): number {
   return id <= ID_MAX ? id : 0;
 }
 
+/** What money must be, as faults of it say. */
+export const MONEY_RULE =
+  'a plain decimal of 0 or more with up to 14 digits before the point and up to 4 after it';
 const MONEY = /^[0-9]{1,14}(?:\.[0-9]{1,4})?$/;
 
 /** A plain decimal ≥ 0 with up to 4 places (CONTRACT.md) and up to 14 digits before the point: the store's Decimal(18, 4). */
 export function isMoney(text: string): boolean {
   return MONEY.test(text);
 }
-
-const CURRENCIES: ReadonlySet<string> = new Set(Intl.supportedValuesOf('currency'));
 
 /** An ISO 4217 code in capitals or small letters. */
 export function isCurrency(text: string): boolean {

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { CONVERSION_STATUSES } from '../../domain/catalogue.ts';
 import { canonicalIp } from '../../domain/ip-rules.ts';
-import { isCurrency, isMoney } from '../../domain/values.ts';
+import { isCurrency, isMoney, MONEY_RULE } from '../../domain/values.ts';
 import { REPORTS } from '../../reports/definitions.ts';
 import {
   jsonResponse,
@@ -18,7 +18,7 @@ const TEXT_MAX = 1_000;
 
 const money = z
   .union([z.string(), z.number()])
-  .refine((value) => isMoney(String(value)), 'must be a decimal of 0 or more with up to 4 places');
+  .refine((value) => isMoney(String(value)), `must be ${MONEY_RULE}`);
 const text = z.string().max(TEXT_MAX);
 const id = z.int().min(1);
 const status = z.enum(CONVERSION_STATUSES);

@@ -5,7 +5,7 @@ import { hintOfAmount, hintOfText } from '../hints.ts';
 import type { BatchKind, BatchOrigin, Channel, ConversionEndpoint, ConversionHit } from '../hit.ts';
 import { canonicalIp } from '../ip-rules.ts';
 import { mergeParameters, parseBody, parseQuery, type Parameters } from '../parameters.ts';
-import { isCurrency, isMoney } from '../values.ts';
+import { isCurrency, isMoney, MONEY_RULE } from '../values.ts';
 
 export interface Malformed {
   readonly detail: string;
@@ -58,7 +58,7 @@ const VALUE_RULES: readonly {
   {
     names: MONEY,
     holds: isMoney,
-    rule: 'a plain decimal of 0 or more with up to 4 places, like 1234.56',
+    rule: `${MONEY_RULE}, like 1234.56`,
   },
   { names: ['currency'], holds: isCurrency, rule: 'an ISO 4217 code, like EUR' },
   {

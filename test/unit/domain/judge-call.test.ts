@@ -493,6 +493,14 @@ describe('malformed calls', () => {
     expect(made.detail).toContain(query.split('=')[0] ?? '');
   });
 
+  test('an amount of 15 digits is told how many there may be', () => {
+    const made = row('conv', `click_id=${CLICK_ID}&amount=100000000000000`);
+    expect(made).toMatchObject({
+      verdict: 'malformed',
+      detail: expect.stringContaining('up to 14 digits before the point'),
+    });
+  });
+
   test.each(['amount=', 'currency=', 'conv_status=', 'amount=0', 'currency=usd', 'ip=::1'])(
     '%s is fine',
     (query) => expect(row('conv', `click_id=${CLICK_ID}&${query}`).verdict).toBe('accepted'),

@@ -50,6 +50,20 @@ test.each(['USD', 'eur', 'Gbp', 'JPY', 'UAH'])('%s is a currency', (code) =>
   expect(isCurrency(code)).toBe(true),
 );
 
+test.each(
+  'BOV CHE CHW CLF COU MXV USN UYI UYW VED XAD XAG XAU XCG XPD XPT XTS XUA XXX ZWG'.split(' '),
+)('%s, which no country pays with every day, is one of ISO 4217', (code) =>
+  expect(isCurrency(code)).toBe(true),
+);
+
+test.each(['BGN', 'HRK'])('%s, withdrawn lately, is still taken', (code) =>
+  expect(isCurrency(code)).toBe(true),
+);
+
+test.each(['DEM', 'FRF', 'USS', 'BTC', 'RUR'])('%s is none of today', (code) =>
+  expect(isCurrency(code)).toBe(false),
+);
+
 test.each(['', 'US', 'USDT', 'XYZ', '840', 'us$', 'USD ', '$', 'ＵＳＤ'])(
   '%j is no currency',
   (code) => expect(isCurrency(code)).toBe(false),
