@@ -393,7 +393,7 @@ export const CHECKS: readonly Check[] = [
         requestGoal && `goal ${requestGoal.id} exists`,
       ]
         .filter(Boolean)
-        .join(', '),
+        .join(', ') || 'the call names nothing that the sender of the batch may not see',
   },
   {
     name: 'promo code',

@@ -296,6 +296,20 @@ describe.each(Object.keys(BASES) as Base[])('a call of kind %s', (base) => {
     expect(verdictOfDraft(draftOf(base))).toBe('candidate');
   });
 
+  test('says why it passed each check, also when a batch brought it', () => {
+    const { input } = judged(draftOf(base));
+    const batch = {
+      batchId: 'b',
+      advertiserId: 0,
+      kind: 'corrections',
+      author: 'ann',
+      suppressPostbacks: false,
+    } as const;
+    for (const call of [input.call, { ...input.call, batch }])
+      for (const check of traceCall({ ...input, call }, 'accepted'))
+        expect(check.evidence, check.check).not.toBe('');
+  });
+
   const mine = SPOILERS.filter(({ bases }) => bases.includes(base));
 
   test.each(mine)('$name alone is $slug', ({ slug, spoil }) => {
