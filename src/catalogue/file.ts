@@ -1,5 +1,5 @@
 /** The catalogue file (CONTRACT.md, "Catalogue file"): YAML in, the newest state merged with it, YAML out. */
-import { parseDocument, stringify, type Document } from 'yaml';
+import { stringify, type Document } from 'yaml';
 import type { z } from 'zod';
 import type { CatalogueState, Goal, PromoCode } from '../domain/catalogue.ts';
 import type { NextId } from './edits.ts';
@@ -15,6 +15,7 @@ import {
   type Fault,
 } from './schema.ts';
 import { CatalogueFaults } from './store.ts';
+import { parseYaml } from './yaml-document.ts';
 
 export interface CatalogueFile {
   readonly advertisers: readonly z.infer<typeof advertiserSchema>[];
@@ -56,10 +57,7 @@ function lineOf(document: Document, text: string, path: string): string {
 
 /** Reads a file's text; throws CatalogueFaults that name every fault by path and line. */
 export function parseCatalogueFile(text: string): CatalogueFile {
-  const document = parseDocument(text, { uniqueKeys: true });
-  const [problem] = document.errors;
-  if (problem !== undefined)
-    throw new CatalogueFaults([{ field: '(file)', message: problem.message }]);
+  const document = parseYaml(text);
   const root: unknown = document.toJS() ?? {};
   if (!isRecord(root))
     throw new CatalogueFaults([

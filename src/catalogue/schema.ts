@@ -22,6 +22,7 @@ import { parseCidr } from '../domain/ip-rules.ts';
 import { hashToken } from '../domain/judge/call.ts';
 import { isTimeZone } from '../domain/time-buckets.ts';
 import { isCurrency, isMoney, MONEY_RULE } from '../domain/values.ts';
+import { faultText } from './fault-text.ts';
 
 const ID_MAX = 2 ** 32 - 1;
 const NAME_MAX = 200;
@@ -38,7 +39,7 @@ const NO_CAPS = { daily: null, monthly: null, total: null };
 
 /** Money as a number or as text; kept as text so that no float rounds it. */
 const money = z
-  .union([z.string(), z.number()])
+  .union([z.string(), z.number()], `must be ${MONEY_RULE}`)
   .transform(String)
   .pipe(z.string().refine(isMoney, `must be ${MONEY_RULE}`))
   .default('0');
@@ -202,7 +203,7 @@ export function parseEntity<T>(
   value: unknown,
   path: string,
 ): { value: T } | { faults: Fault[] } {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, { error: faultText });
   if (parsed.success) return { value: parsed.data };
   return {
     faults: parsed.error.issues.flatMap((issue) => {

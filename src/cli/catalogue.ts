@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { exportCatalogue, mergeFile, parseCatalogueFile } from '../catalogue/file.ts';
 import type { EntityChange } from '../catalogue/diff.ts';
+import { decodeCatalogueFile } from '../catalogue/yaml-document.ts';
 import type { Config } from '../config.ts';
 import { openInstance } from './instance.ts';
 
@@ -18,7 +19,7 @@ export async function runCatalogueApply(
   config: Config,
   options: { readonly file: string; readonly dryRun: boolean },
 ): Promise<number> {
-  const file = parseCatalogueFile(readFileSync(options.file, 'utf8'));
+  const file = parseCatalogueFile(decodeCatalogueFile(readFileSync(options.file)));
   const instance = await openInstance(config);
   try {
     const outcome = await instance.store.change(
