@@ -19,7 +19,10 @@ export interface GuardedInsert {
   readonly table: string;
   readonly columns: readonly Column[];
   readonly rows: readonly Row[];
-  /** Two inserts with one token write once, within the deduplication window. Letters, digits, `:`, `-`, `#` only. */
+  /**
+   * Two inserts with one token write once, within the deduplication window and one partition: the partition must follow from
+   * what the token names (`partitions.ts`). Letters, digits, `:`, `-`, `#` only.
+   */
   readonly token: string;
   /** SQL condition; the rows are written only if it holds when the statement runs. */
   readonly guard: string;

@@ -7,6 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { AppError } from '../src/domain/app-error.ts';
 import { projectPath } from '../src/project-root.ts';
 import type { ClickHouse } from './client.ts';
+import { repartition } from './partitions.ts';
 
 interface Migration {
   readonly name: string;
@@ -44,9 +45,13 @@ function checkApplied(applied: readonly Applied[], migrations: readonly Migratio
   }
 }
 
-/** Creates both databases and applies what is missing. Safe to run twice, also at the same time: statements are idempotent. */
+/**
+ * Creates both databases and applies what is missing. Safe to run twice, also at the same time: statements are idempotent. But
+ * nobody may write meanwhile: tables may be copied, which `tell` hears of.
+ */
 export async function migrate(
   clickhouse: ClickHouse,
+  tell: (what: string) => void = () => undefined,
 ): Promise<{ readonly applied: readonly string[] }> {
   const { database, privateDatabase } = clickhouse;
   await clickhouse.command(`CREATE DATABASE IF NOT EXISTS ${database}`);
@@ -71,5 +76,6 @@ export async function migrate(
     );
     applied.push(name);
   }
+  for (const table of await repartition(clickhouse, tell)) applied.push(`partitions of ${table}`);
   return { applied };
 }

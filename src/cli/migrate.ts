@@ -7,7 +7,7 @@ import { openInstance } from './instance.ts';
 export async function runMigrate(config: Config): Promise<number> {
   const instance = await openInstance(config);
   try {
-    const { applied } = await migrate(instance.clickhouse);
+    const { applied } = await migrate(instance.clickhouse, (what) => console.log(what));
     for (const name of applied) console.log(`applied ${name}`);
     for (const table of await applyRetention(instance.clickhouse, config.retention))
       console.log(`${table}: retention set`);

@@ -153,7 +153,7 @@ async function waitForRedis(config: Config, url: string): Promise<void> {
 async function prepareInstance(config: Config): Promise<void> {
   const instance = await openInstance(config);
   try {
-    const { applied } = await migrate(instance.clickhouse);
+    const { applied } = await migrate(instance.clickhouse, (what) => console.log(what));
     if (applied.length > 0) console.log(`applied ${applied.length} migrations`);
     await applyRetention(instance.clickhouse, config.retention);
     await instance.store.refill();
