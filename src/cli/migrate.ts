@@ -1,4 +1,5 @@
 /** `sluice migrate`: brings the schema up to this version, and the catalogue to Redis. */
+import { applySync } from '../../clickhouse/durability.ts';
 import { applyRetention } from '../../clickhouse/retention.ts';
 import { migrate } from '../../clickhouse/migrate.ts';
 import type { Config } from '../config.ts';
@@ -11,6 +12,10 @@ export async function runMigrate(config: Config): Promise<number> {
     for (const name of applied) console.log(`applied ${name}`);
     for (const table of await applyRetention(instance.clickhouse, config.retention))
       console.log(`${table}: retention set`);
+    for (const table of await applySync(instance.clickhouse, config.spoolSync))
+      console.log(
+        `${table}: synced to the ${config.spoolSync === 'disk' ? 'disk' : 'operating system'}`,
+      );
     if (applied.length === 0) console.log('nothing to migrate');
     await instance.store.refill();
     return 0;

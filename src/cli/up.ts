@@ -9,6 +9,7 @@ import { delimiter, join, resolve } from 'node:path';
 import { Redis } from 'ioredis';
 import { ENGINE_THREADS_MIN } from '../../clickhouse/embedded/threads.ts';
 import { applyRetention } from '../../clickhouse/retention.ts';
+import { applySync } from '../../clickhouse/durability.ts';
 import { migrate } from '../../clickhouse/migrate.ts';
 import { FIRST_LOGIN } from '../accounts/accounts.ts';
 import { childEnvironment, isLoopbackHost, searchPath, type Config } from '../config.ts';
@@ -156,6 +157,7 @@ async function prepareInstance(config: Config): Promise<void> {
     const { applied } = await migrate(instance.clickhouse, (what) => console.log(what));
     if (applied.length > 0) console.log(`applied ${applied.length} migrations`);
     await applyRetention(instance.clickhouse, config.retention);
+    await applySync(instance.clickhouse, config.spoolSync);
     await instance.store.refill();
   } finally {
     await instance.close();
