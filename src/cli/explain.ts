@@ -37,10 +37,8 @@ export async function runExplain(
         );
         // explain() puts every call under `calls`.
         for (const call of found['calls'] as Record<string, unknown>[]) print(call);
-        if ((found['calls'] as unknown[]).length === 0)
-          console.log(
-            `click ${options.id}: ${String(found['verdict'])} ${String(found['detail'])}`,
-          );
+        // A click alone.
+        if ((found['calls'] as unknown[]).length === 0) print(found);
         return 0;
       } catch (error) {
         if (!(error instanceof Problem) || error.status !== 404) throw error;

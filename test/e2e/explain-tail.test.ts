@@ -109,10 +109,33 @@ describe('explain', () => {
     );
     expect(body).toMatchObject({
       verdict: 'accepted',
+      request: { endpoint: 'click', path: '/click' },
       click: { click_id: clickId },
       calls: [],
-      checks: [],
     });
+    expect(checksOf(body).map(({ outcome }) => outcome)).toEqual(Array(4).fill('passed'));
+  });
+
+  it('of an invalid click shows the request, the checks and a hint', async () => {
+    const mark = 'sub_id1=explained-invalid';
+    await fetch(`${sluice.edgeUrl}/click?o=16&a=%7Baff_id%7D&${mark}`, { redirect: 'manual' });
+    const row = await waitFor(
+      async () => {
+        const { body } = await manager.get(`/reports/invalid-clicks?sub_id1=explained-invalid`);
+        return (body['rows'] as Row[] | undefined)?.[0];
+      },
+      { timeoutMs: 10_000, what: 'the invalid click to be stored' },
+    );
+    expect(row['hint']).toContain('The macro {aff_id} in a was not replaced');
+    const { body } = await manager.get(`/explain?hit_id=${String(row['hit_id'])}`);
+    expect(body).toMatchObject({
+      verdict: 'affiliate_not_found',
+      hint: row['hint'],
+      request: { endpoint: 'click', method: 'GET', query: `o=16&a=%7Baff_id%7D&${mark}` },
+      catalogue_version: row['catalogue_version'],
+    });
+    expect(failedOf(body)).toEqual(['affiliate exists and is active']);
+    expect(checksOf(body).at(-1)).toMatchObject({ outcome: 'skipped', evidence: 'not reached' });
   });
 
   it.each<[string, string, string, string]>([
@@ -242,11 +265,23 @@ describe('explain/test', () => {
     ['/track/nothing', 'malformed', ''],
     ['/track/promo?code=NOSUCH', 'promo_code_not_found', ''],
     ['https://x.example/track/conv?offer_id=999', 'offer_not_found', ''],
+    ['https://x.example/click?o=%7Boffer_id%7D&a=1', 'offer_not_found', 'macro'],
+    ['/click?o=16&aff_id=1', 'affiliate_not_found', 'The link has aff_id'],
   ])('%s would be %s', async (url, verdict, hint) => {
     const { body } = await manager.send('POST', '/explain/test', { url });
     expect(body).toMatchObject({ verdict });
     expect(body['hint']).toContain(hint);
     expect(failedOf(body)).toHaveLength(1);
+  });
+
+  it('judges a tracking link, of another advertiser for nobody else', async () => {
+    const { body } = await manager.send('POST', '/explain/test', { url: '/click?o=16&a=1' });
+    expect(body).toMatchObject({ verdict: 'accepted', click: null, recorded: false });
+    expect(failedOf(body)).toEqual([]);
+    const own = await acme.send('POST', '/explain/test', { url: '/click?o=16&a=1' });
+    expect(own.body).toMatchObject({ verdict: 'accepted' });
+    const unknown = await acme.send('POST', '/explain/test', { url: '/click?o=999&a=1' });
+    expect(unknown.status).toBe(404);
   });
 
   it.each([[{}], [{ url: 7 }], [{ url: 'https://[' }], [{ url: '/x', more: 1 }], [[]]])(

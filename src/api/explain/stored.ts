@@ -5,10 +5,11 @@
 import type { ClickHouse, QueryParameters } from '../../../clickhouse/client.ts';
 import { snapshotOfAdvertiser } from '../../domain/catalogue.ts';
 import { createClickIdCodec, type ClickIdCodec } from '../../domain/click-id.ts';
-import type { BatchOrigin } from '../../domain/hit.ts';
+import type { BatchOrigin, Endpoint } from '../../domain/hit.ts';
 import { decodeCall } from '../../domain/judge/call.ts';
 import { judgeCall, traceCall, traceGate, type TracedCheck } from '../../domain/judge/judge.ts';
 import { lookupsOf, type ClickAnswer, type StoredClick } from '../../domain/judge/resolve.ts';
+import { traceClick } from '../../domain/trace-click.ts';
 import { msOfUuidV7, TIME_SLACK_MS } from '../../domain/uuid-v7.ts';
 import { isVerdictSlug, type VerdictSlug } from '../../domain/verdicts.ts';
 import { REPORTS } from '../../reports/definitions.ts';
@@ -237,6 +238,28 @@ async function explainCall(
   };
 }
 
+/** What a click alone says, as a call does; of its request no more is stored than tells where it came from. */
+async function explainClick(
+  context: ExplainContext,
+  principal: Principal,
+  click: Row,
+): Promise<Row> {
+  const kept = { ...click, endpoint: 'click' satisfies Endpoint };
+  const request = Object.fromEntries(REQUEST_FIELDS.map((name) => [name, textOf(kept, name)]));
+  return {
+    ...verdictOf(click),
+    request: shownTo(principal, request),
+    catalogue_version: click['catalogue_version'],
+    checks: traceClick(await context.store.at(Number(click['catalogue_version'])), {
+      verdict: textOf(click, 'verdict'),
+      detail: textOf(click, 'detail'),
+      offerId: Number(click['offer_id']),
+      affiliateId: Number(click['affiliate_id']),
+    }),
+    click,
+  };
+}
+
 /** Rows of clicks under a key, each bounded by the time that its id tells, give or take `slackMs`; other keys name no click. */
 async function clicksNamed(
   clickhouse: ClickHouse,
@@ -315,5 +338,5 @@ export async function explain(
       : await clicksNamed(clickhouse, codec, key, id, tenant, STEP_MS_MAX);
   const [click] = named;
   if (click === undefined) throw notFound(`nothing is stored under ${key} ${id.slice(0, 100)}`);
-  return { ...verdictOf(click), checks: [], click, calls, clicks: named };
+  return { ...(await explainClick(context, principal, click)), calls, clicks: named };
 }

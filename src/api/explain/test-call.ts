@@ -1,8 +1,11 @@
 /** What a URL would become if it were called now: judged against the newest catalogue and the gate's state. It records nothing and claims nothing. */
 import { AppError, messageOf } from '../../domain/app-error.ts';
+import type { CatalogueSnapshot } from '../../domain/catalogue.ts';
 import { createClickIdCodec } from '../../domain/click-id.ts';
 import { laneOf, type GateReply, type GateRequest } from '../../domain/gate-request.ts';
-import { CONVERSION_ENDPOINTS, type ConversionHit } from '../../domain/hit.ts';
+import { hintOfClick } from '../../domain/hints.ts';
+import { CONVERSION_ENDPOINTS, PATHS, type ConversionHit } from '../../domain/hit.ts';
+import { judgeClick } from '../../domain/judge-click.ts';
 import { decodeCall } from '../../domain/judge/call.ts';
 import type { PostbackFields } from '../../domain/judge/fields.ts';
 import {
@@ -13,6 +16,8 @@ import {
   type Judged,
 } from '../../domain/judge/judge.ts';
 import { lookupsOf, type ClickAnswer } from '../../domain/judge/resolve.ts';
+import { parseQuery } from '../../domain/parameters.ts';
+import { traceClick } from '../../domain/trace-click.ts';
 import { createHitIds } from '../../domain/uuid-v7.ts';
 import { ownsRow, type Principal } from '../../reports/principal.ts';
 import { createLaneLog } from '../../../workers/gate/lane-log.ts';
@@ -80,6 +85,26 @@ function mayLearn(principal: Principal, fields: PostbackFields): boolean {
   return ownsRow(principal, { ...fields });
 }
 
+/** A tracking link: what the edge would answer, under the newest catalogue. No click id is minted. */
+function testClick(snapshot: CatalogueSnapshot, principal: Principal, url: URL): Row {
+  const parameters = parseQuery(url.search.slice(1));
+  const { verdict, detail, offer, affiliateId } = judgeClick(snapshot, parameters);
+  if (!ownsRow(principal, { advertiser_id: offer?.advertiser_id ?? 0 }))
+    throw notFound('the link belongs to no offer of yours');
+  const click = { verdict: verdict.slug, detail, offerId: offer?.id ?? 0, affiliateId };
+  return {
+    verdict_code: verdict.code,
+    verdict: verdict.slug,
+    title: verdict.title,
+    detail,
+    hint: hintOfClick(verdict.slug, parameters),
+    blocking_transaction_id: '',
+    checks: traceClick(snapshot, click),
+    click: null,
+    recorded: false,
+  };
+}
+
 /** `ip` is the caller's address, as the tracker would see it. Throws a Problem for a call to someone else's offer. */
 export async function explainTest(
   context: ApiContext,
@@ -88,6 +113,7 @@ export async function explainTest(
   ip: string,
 ): Promise<Row> {
   const snapshot = await context.store.current();
+  if (url.pathname === PATHS.click) return testClick(snapshot, principal, url);
   const codec = createClickIdCodec(snapshot.state.click_id_keys);
   const call = decodeCall(hitOf(url, ip));
   const lookups = lookupsOf(call, snapshot, codec);

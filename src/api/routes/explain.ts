@@ -23,7 +23,10 @@ const testSchema = z.strictObject({
   url: z
     .string()
     .max(16 * 1024)
-    .refine((text) => URL.canParse(text, BASE), 'must be the URL of a postback or pixel'),
+    .refine(
+      (text) => URL.canParse(text, BASE),
+      'must be the URL of a tracking link, postback or pixel',
+    ),
 });
 
 const TEXT: JsonSchema = { type: 'string' };
@@ -64,11 +67,13 @@ const STORED_DOCUMENT: JsonSchema = {
   response: responses(
     {
       200: jsonResponse(
-        'The first call, and all calls and clicks under the id. A click alone has no request',
+        'The first call, and all calls and clicks under the id. Of a click alone the request holds what is stored of it',
         object({ ...CALL, calls: listOf(object(CALL)), clicks: listOf(ANY_ROW) }, [
           'hit_id',
           'hit_time',
           ...Object.keys(VERDICT),
+          'request',
+          'catalogue_version',
           'checks',
           'click',
           'calls',

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { createCatalogueSnapshot, type CatalogueState } from '../../../src/domain/catalogue.ts';
 import { judgeClick } from '../../../src/domain/judge-click.ts';
 import { parseQuery } from '../../../src/domain/parameters.ts';
+import { traceClick } from '../../../src/domain/trace-click.ts';
 import { advertiser, affiliate, catalogue, offer } from '../../support/catalogue.ts';
 
 const verdict = (query: string, fields: Partial<CatalogueState> = {}) =>
@@ -79,5 +80,40 @@ describe('the first check that fails decides', () => {
       status === undefined ? [] : [{ offer_id: 16, affiliate_id: 1, status } as const];
     const fields = { offers: [offer({ availability })], deployments };
     expect(verdict('o=16&a=1', fields).verdict.code).toBe(code);
+  });
+});
+
+describe('the trace of a click', () => {
+  const outcomes = (query: string, fields: Partial<CatalogueState> = {}): string[] => {
+    const snapshot = createCatalogueSnapshot(catalogue(fields));
+    const judged = judgeClick(snapshot, parseQuery(query));
+    const checks = traceClick(snapshot, {
+      verdict: judged.verdict.slug,
+      detail: judged.detail,
+      offerId: judged.offer?.id ?? 0,
+      affiliateId: judged.affiliateId,
+    });
+    expect(checks.find(({ outcome }) => outcome === 'failed')?.evidence ?? '').toBe(judged.detail);
+    expect(checks.map(({ evidence }) => evidence).join()).not.toContain('undefined');
+    return checks.map(({ outcome }) => outcome);
+  };
+
+  test('of an accepted one passes every check', () => {
+    expect(outcomes('o=16&a=1')).toEqual(['passed', 'passed', 'passed', 'passed']);
+  });
+
+  test.each<[string, Partial<CatalogueState>, number]>([
+    ['o=99&a=1', {}, 0],
+    ['o=16&a=1', inactiveOffer, 1],
+    ['o=16&a=1', pausedAdvertiser, 1],
+    ['o=16&a=99', {}, 2],
+    ['o=16&a=1', { affiliates: [affiliate({ status: 'disabled' })] }, 2],
+    ['o=16&a=1', selective, 3],
+  ])('of %j with %j stops at the check that failed', (query, fields, failedAt) => {
+    const expected = [0, 1, 2, 3].map((index) => {
+      if (index === failedAt) return 'failed';
+      return index < failedAt ? 'passed' : 'skipped';
+    });
+    expect(outcomes(query, fields)).toEqual(expected);
   });
 });
