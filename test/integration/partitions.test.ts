@@ -143,7 +143,7 @@ describe('a database whose logs were split by the time of writing', () => {
       await clickhouse.command(
         `INSERT INTO postback_log (lane, position, block_row, hit_id, hit_time, row_kind, payout, chunk_id, chunk_time, block_time)
          SETTINGS insert_deduplicate = 0
-         SELECT number % 2, 1 + number * 2500, 0, toString(number), chunk_time, 'invalid', if(number % 2, NULL, 5.25), 'p${day}',
+         SELECT number % 2, 1 + number * 20, 0, toString(number), chunk_time, 'invalid', if(number % 2, NULL, 5.25), 'p${day}',
            now() - INTERVAL ${day} DAY AS chunk_time, chunk_time FROM numbers(1000)`,
       );
     }
