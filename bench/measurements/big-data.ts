@@ -8,7 +8,7 @@ import { buildStatistics } from '../../src/reports/statistics-query.ts';
 import { count, fixed, ms } from '../paper/numbers.ts';
 import type { Finding, Measurement, Result, Settings } from '../paper/result.ts';
 import { median, percentile } from '../paper/statistics.ts';
-import { addRows, mergeMonth, orderIdOf, settle } from '../stage/big-data.ts';
+import { addRows, mergeNewest, orderIdOf, settle } from '../stage/big-data.ts';
 import { TWO_CORES } from '../stage/cores.ts';
 import { mintClicks, type MintedClicks } from '../stage/minted-clicks.ts';
 import { startStack, type Stack } from '../stage/stack.ts';
@@ -157,7 +157,7 @@ async function ingest(
   settings: Settings,
 ): Promise<Cost> {
   const [rate, seconds] = settings.quick ? [2_000, 3] : [5_000, 20];
-  await mergeMonth(stack);
+  await mergeNewest(stack);
   await stack.start('edge');
   await stack.start('worker');
   await hold(pipelines.clicks, rate, 2);

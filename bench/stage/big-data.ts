@@ -53,7 +53,7 @@ SELECT ${UUID(0)} AS hit_id, ${TIME} AS hit_time, ${CLICK_ID} AS click_id, hit_t
   toString(cityHash64(number, 13) % 997), 'blog', ${CLIENT}, 'GET', '/click',
   concat('o=', toString(offer_id), '&a=', toString(affiliate_id), '&sub_id1=newsletter&aff_click_id=ac-', toString(number)),
   concat('0-', toString(intDiv(toUnixTimestamp64Milli(hit_time), 60)), '-c'), hit_time, 1000, 1, toDateTime(hit_time)
-FROM numbers({from:UInt64}, {rows:UInt64}) SETTINGS max_execution_time=0`;
+FROM numbers({from:UInt64}, {rows:UInt64}) SETTINGS max_execution_time=0, max_partitions_per_insert_block=0`;
 
 const CALLS = `INSERT INTO postback_log (lane, position, block_row, writer, hit_id, hit_time, row_kind, endpoint, channel, transaction_id,
   click_id, click_time, offer_id, affiliate_id, advertiser_id, goal_id, verdict_code, verdict, title, detail, conv_status,
@@ -65,7 +65,7 @@ SELECT toUInt16(900 + offer_id % 4), ${BLOCKS} - intDiv(${AGE_MS}, ${BLOCK_MS}),
   concat('t-', toString(number)), concat('B-', toString(number)), 'newsletter', ${CLIENT}, 'GET', '/track/goal-by-click-id',
   concat('click_id=', click_id, '&amount=49.90&adv_order_id=B-', toString(number)),
   concat('0-', toString(intDiv(toUnixTimestamp64Milli(hit_time), 60)), '-t'), hit_time, 1000, 1, toDateTime(hit_time)
-FROM numbers({from:UInt64}, {rows:UInt64}) SETTINGS max_execution_time=0`;
+FROM numbers({from:UInt64}, {rows:UInt64}) SETTINGS max_execution_time=0, max_partitions_per_insert_block=0`;
 
 /**
  * A block of each live lane, so that theirs that follow have higher positions than what was made, as they have in life:
@@ -123,11 +123,14 @@ async function untilMerged(clickhouse: ClickHouse): Promise<void> {
   );
 }
 
+/** What live rows of each log follow: their partition is that of the newest (`clickhouse/partitions.ts`). */
+const NEWEST = { click_log: 'chunk_time', postback_log: 'position' } as const;
+
 /**
- * Makes one part of the current month, into which live rows go too. Otherwise a few of them may bring on a merge of
+ * Makes one part of the newest partition, into which live rows go too. Otherwise a few of them may bring on a merge of
  * millions of rows, which is due once in days, and it would be counted as what those few cost.
  */
-export async function mergeMonth({ clickhouseUrl, clickhousePassword }: Stack): Promise<void> {
+export async function mergeNewest({ clickhouseUrl, clickhousePassword }: Stack): Promise<void> {
   const patient = createClient({
     url: clickhouseUrl,
     username: 'sluice',
@@ -137,10 +140,17 @@ export async function mergeMonth({ clickhouseUrl, clickhousePassword }: Stack): 
     log: { level: ClickHouseLogLevel.OFF },
   });
   try {
-    for (const table of ['click_log', 'postback_log'])
-      await patient.command({
-        query: `OPTIMIZE TABLE ${table} PARTITION (toYYYYMM(now('UTC')), 0) FINAL`,
+    for (const [table, column] of Object.entries(NEWEST)) {
+      const found = await patient.query({
+        query: `SELECT _partition_id AS id FROM ${table} ORDER BY ${column} DESC LIMIT 1`,
+        format: 'JSONEachRow',
       });
+      const [newest] = await found.json<{ id: string }>();
+      if (newest !== undefined)
+        await patient.command({
+          query: `OPTIMIZE TABLE ${table} PARTITION ID '${newest.id}' FINAL`,
+        });
+    }
   } finally {
     await patient.close();
   }
