@@ -61,7 +61,7 @@ it('a row is changed: a wrong amount stands at its field, a release is asked for
   expect(await form.getByLabel('Release what it holds').isDisabled()).toBe(true);
   await form.getByLabel('Payout').fill('much');
   await save.click();
-  await form.getByText('must be a decimal of 0 or more').waitFor();
+  await form.getByText('must be a plain decimal of 0 or more').waitFor();
   expect(await form.getByLabel('Payout').getAttribute('aria-invalid')).toBe('true');
   await form.getByLabel('Payout').fill('1.5');
   await form.getByLabel('Status').selectOption('rejected');
