@@ -3,7 +3,7 @@
  * Node, so that two hosts would judge the same call differently.
  */
 
-/** In force: List One of the maintenance agency (SIX) with amendments up to 180, of September 2025. */
+/** In force: List One of the maintenance agency (SIX) with amendments up to 180, of September 2025. XXX is its code for no currency, XTS for tests. */
 const ACTIVE = `
   AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE
   CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF

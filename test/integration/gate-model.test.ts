@@ -23,6 +23,7 @@ import { claimNames, type GateEvent } from '../../workers/gate/claims.ts';
 import type { LaneLog, LoggedEvent } from '../../workers/gate/lane-log.ts';
 import { createLaneState, type LaneState } from '../../workers/gate/lane-state.ts';
 import { createGateModel } from '../support/gate-model.ts';
+import { gateRequest, gateRules } from '../support/gate-requests.ts';
 import { startRedis, type TestRedis } from '../support/start-redis.ts';
 
 let server: TestRedis;
@@ -173,30 +174,14 @@ function createLog() {
   };
 }
 
-const EMPTY_REQUEST: GateRequest = {
+const EMPTY_REQUEST = gateRequest({
   hitId: '',
-  hitTimeMs: 0,
   offerId: 4,
   goalId: 41,
-  affiliateId: 1,
   clickId: '',
-  orderId: '',
-  trackId: '',
-  uniqueIp: '',
-  rules: {
-    oncePerClick: false,
-    uniqueOrderId: false,
-    uniqueTrackId: false,
-    uniqueIpWindow: null,
-    caps: { daily: null, monthly: null, total: null },
-    affiliateCaps: null,
-    timezone: 'UTC',
-  },
+  rules: gateRules({ oncePerClick: false }),
   mode: 'change',
-  targetTransactionId: '',
-  targetInBlock: false,
-  release: undefined,
-};
+});
 
 /** What a judged request does to the state, as the log says it. */
 function eventsOf(request: GateRequest, reply: GateReply | undefined): GateEvent[] {

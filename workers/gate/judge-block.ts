@@ -169,8 +169,9 @@ function judgeBlock(asked: readonly Asked[], held: readonly Held[]): GateReply[]
   const lastClaims = new Map<number, number>();
   const counter = createCounters(held);
   const countsCaps = canReachCaps(asked, counter);
-  /** Of requests that would be accepted: their numbers, by hit. */
+  /** Hits of requests that would be accepted, for changes of them. Few blocks hold any. */
   const accepted = new Set<string>();
+  const changesOwn = asked.some(({ request }) => request.targetInBlock);
 
   const idOf = (holder: Holder): string =>
     typeof holder === 'number'
@@ -229,7 +230,7 @@ function judgeBlock(asked: readonly Asked[], held: readonly Held[]): GateReply[]
   }
 
   function claim({ request, number, click, order, address, track, caps }: Asked): void {
-    accepted.add(request.hitId);
+    if (changesOwn) accepted.add(request.hitId);
     if (click > 0) {
       state[click] = number;
       lastClaims.set(click, number);

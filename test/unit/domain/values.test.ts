@@ -50,6 +50,7 @@ test.each(['USD', 'eur', 'Gbp', 'JPY', 'UAH'])('%s is a currency', (code) =>
   expect(isCurrency(code)).toBe(true),
 );
 
+// XXX is the code for no currency.
 test.each(
   'BOV CHE CHW CLF COU MXV USN UYI UYW VED XAD XAG XAU XCG XPD XPT XTS XUA XXX ZWG'.split(' '),
 )('%s, which no country pays with every day, is one of ISO 4217', (code) =>
